@@ -1,0 +1,114 @@
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import dotenv from 'dotenv';
+import { z } from 'zod';
+
+const unsetIfEmpty = (value: unknown) => (value === '' ? undefined : value);
+
+/** pg-boss allows these characters in queue names, which begin with the prefix. */
+const JOB_PREFIX = /^[\w.-]+$/;
+
+/** PostgreSQL folds and quotes other names; these work everywhere unquoted. */
+const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,49}$/;
+
+const postgresUrl = z
+  .string()
+  .refine(
+    (value) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? ''),
+    'is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode special characters)',
+  );
+
+const concurrency = z.coerce.number('is not a number').int('is not a whole number').min(1, 'must be at least 1');
+
+/** Every variable that this project reads. `.env.example` lists the same ones; a test holds them together. */
+export const environmentSchema = z.object({
+  WORKFLOW_POSTGRES_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
+  WORKFLOW_TARGET_WORLD: z.preprocess(unsetIfEmpty, z.string().default('./world-config.ts')),
+  WORKFLOW_POSTGRES_JOB_PREFIX: z.preprocess(
+    unsetIfEmpty,
+    z.string().regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only').default('workflow_'),
+  ),
+  WORKFLOW_POSTGRES_WORKER_CONCURRENCY: z.preprocess(unsetIfEmpty, concurrency.default(10)),
+  WORKFLOW_POSTGRES_MAX_POOL_SIZE: z.preprocess(unsetIfEmpty, concurrency.default(10)),
+  WORKFLOW_POSTGRES_QUEUE_SCHEMA: z.preprocess(
+    unsetIfEmpty,
+    z
+      .string()
+      .regex(SCHEMA_NAME, 'must be a plain lower-case schema name')
+      .refine((name) => name !== 'pgboss', 'must not be "pgboss": world-postgres drops a schema of that name')
+      .default('workflow_queue'),
+  ),
+  WORKFLOW_MODEL: z.preprocess(unsetIfEmpty, z.enum(['auto', 'claude', 'simulated']).default('auto')),
+});
+
+export interface WorldConfig {
+  /** Undefined means the embedded server. */
+  connectionString: string | undefined;
+  jobPrefix: string;
+  /** Steps that this process executes at once. */
+  queueConcurrency: number;
+  maxPoolSize: number;
+  queueSchema: string;
+  /**
+   * Who answers the runs that this process begins, and whose runs it works on: `simulated` never
+   * touches a run that was begun for Claude. `auto` is decided by the command line; without it, it means Claude.
+   */
+  model: 'auto' | 'claude' | 'simulated';
+  targetWorld: string;
+  /** Say on stderr what the queue does. */
+  verbose: boolean;
+  /** Whether to take work. Without it, the process can start and follow runs only. */
+  worker: boolean;
+  /** The folder that workflow files are named relative to. */
+  projectRoot: string;
+  /** Absolute paths of the files with 'use workflow' and 'use step'. */
+  workflowFiles: string[];
+  /** Where lines for the operator go. */
+  log(line: string): void;
+}
+
+const PROJECT_ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Something about the environment or the options is wrong, and the user can put it right. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+/**
+ * The configuration of the environment and `.env`, parsed once.
+ * @throws ConfigError naming every problem, not only the first
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): WorldConfig {
+  const parsed = environmentSchema.safeParse(environment);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `  ${path.join('.')}=${maskSecrets(environment[String(path[0])] ?? '')} ${message}`,
+    );
+    throw new ConfigError(`The environment is not usable:\n${problems.join('\n')}`);
+  }
+  const env = parsed.data;
+  return {
+    connectionString: env.WORKFLOW_POSTGRES_URL,
+    jobPrefix: env.WORKFLOW_POSTGRES_JOB_PREFIX,
+    queueConcurrency: env.WORKFLOW_POSTGRES_WORKER_CONCURRENCY,
+    maxPoolSize: env.WORKFLOW_POSTGRES_MAX_POOL_SIZE,
+    queueSchema: env.WORKFLOW_POSTGRES_QUEUE_SCHEMA,
+    model: env.WORKFLOW_MODEL,
+    targetWorld: env.WORKFLOW_TARGET_WORLD,
+    verbose: false,
+    worker: true,
+    projectRoot: PROJECT_ROOT,
+    workflowFiles: [join(PROJECT_ROOT, 'workflow-example.ts')],
+    log: (line) => console.error(line),
+  };
+}
+
+/** `postgres://user:secret@host/db` → `postgres://user:***@host/db`; other text unchanged. */
+export function maskSecrets(text: string): string {
+  return text.replace(/(\w+:\/\/[^\s:/@]*:)[^\s@]*(?=@)/g, '$1***');
+}
+
+function readDotenv(): NodeJS.ProcessEnv {
+  dotenv.config({ quiet: true });
+  return process.env;
+}

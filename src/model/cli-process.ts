@@ -1,0 +1,65 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
+
+const children = new Set<ChildProcess>();
+process.on('exit', killAll);
+
+/** Whether Linux can be told to kill the CLI when this process dies, be it by SIGKILL. */
+const canFollowToDeath =
+  process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true']).status === 0;
+
+export interface CliProcessOptions {
+  /** Kills the process at once. (Asked to stop, the SDK takes two seconds, and the model goes on.) */
+  signal: AbortSignal;
+  /** Replaces the inherited environment, for the simulated API: it must see nothing of a login. */
+  simulatedApiUrl?: string | undefined;
+}
+
+/**
+ * Starts the CLI for one call: in an empty directory of its own, which is removed afterwards, and so
+ * that it does not outlive us. For the provider's `spawnClaudeCodeProcess`.
+ */
+export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: CliProcessOptions): SpawnedProcess {
+  const directory = mkdtempSync(join(tmpdir(), 'postgres-world-'));
+  const cwd = join(directory, 'work');
+  mkdirSync(cwd);
+  const env = { ...options.env, CLAUDE_CODE_TMPDIR: directory };
+  const command = canFollowToDeath ? 'setpriv' : options.command;
+  const args = canFollowToDeath ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
+  const child = spawn(command, args, {
+    cwd,
+    env: simulatedApiUrl ? simulatedEnvironment(env, directory, simulatedApiUrl) : env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const kill = () => child.kill('SIGKILL');
+  const signals = AbortSignal.any([signal, options.signal]);
+  signals.addEventListener('abort', kill, { once: true });
+  if (signals.aborted) kill();
+
+  children.add(child);
+  child.once('close', () => {
+    children.delete(child);
+    signals.removeEventListener('abort', kill);
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return child;
+}
+
+function simulatedEnvironment(env: NodeJS.ProcessEnv, directory: string, url: string): NodeJS.ProcessEnv {
+  const login = /^(ANTHROPIC|AWS|GOOGLE)_|^CLAUDE_CODE_(USE|OAUTH)|^CLAUDE_CONFIG_DIR$|_PROXY$/i;
+  const others = Object.entries(env).filter(([name]) => !login.test(name));
+  return {
+    ...Object.fromEntries(others),
+    HOME: directory,
+    CLAUDE_CONFIG_DIR: join(directory, 'config'),
+    ANTHROPIC_BASE_URL: url,
+    ANTHROPIC_API_KEY: 'simulated',
+  };
+}
+
+function killAll(): void {
+  for (const child of children) child.kill('SIGKILL');
+}

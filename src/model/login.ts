@@ -1,0 +1,9 @@
+import { spawnSync } from 'node:child_process';
+import { cliEnvironment, cliPath } from './cli.ts';
+
+/** `npm run claude:login`: the login of the CLI that the workflows use, in the user's own configuration. */
+const { status } = spawnSync(cliPath(), ['auth', 'login', ...process.argv.slice(2)], {
+  env: cliEnvironment(),
+  stdio: 'inherit',
+});
+process.exitCode = status ?? 1;

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { simulateObject, simulateText } from './simulated-answers.ts';
+
+/** Ends the deployment id of runs that were begun without a login. */
+const SIMULATED = '-simulated';
+
+/** A pace at which a person can follow. */
+const WORD_INTERVAL_MS = 25;
+
+const contentBlocks = z.union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))]);
+const request = z.looseObject({
+  model: z.string(),
+  stream: z.boolean().optional(),
+  messages: z.array(z.looseObject({ role: z.string(), content: contentBlocks })),
+  tools: z.array(z.looseObject({ name: z.string(), input_schema: z.unknown() })).optional(),
+});
+
+let runningAt: string | undefined;
+
+export function simulatedDeployment(deploymentId: string): string {
+  return deploymentId + SIMULATED;
+}
+
+export function isSimulated(deploymentId: string): boolean {
+  return deploymentId.endsWith(SIMULATED);
+}
+
+/** @throws Error where {@link startSimulatedApi} was not called: a programming error */
+export function simulatedApiUrl(): string {
+  if (!runningAt) throw new Error('The simulated Messages API is not running in this process.');
+  return runningAt;
+}
+
+/**
+ * Stands in for the Messages API on loopback, for people without a login: the provider and the CLI
+ * above it are the real ones. Deterministic answers, streamed word by word.
+ */
+export async function startSimulatedApi(): Promise<AsyncDisposable> {
+  const server = createServer((incoming, response) => {
+    handle(incoming, response).catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  server.unref();
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  runningAt = url;
+  return {
+    async [Symbol.asyncDispose]() {
+      if (runningAt === url) runningAt = undefined;
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (incoming.method !== 'POST' || !incoming.url?.startsWith('/v1/messages')) {
+    response.writeHead(incoming.method === 'HEAD' ? 200 : 404).end();
+    return;
+  }
+  const parsed = request.safeParse(await json(incoming));
+  if (!parsed.success) {
+    const error = { type: 'invalid_request_error', message: z.prettifyError(parsed.error) };
+    response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ type: 'error', error }));
+    return;
+  }
+  await stream(response, parsed.data);
+}
+
+/** The events of one streamed message, as the Messages API documents them. */
+async function stream(response: ServerResponse, { model, messages, tools = [] }: z.infer<typeof request>) {
+  const send = (type: string, data: object) =>
+    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  const prompt = lastUserText(messages);
+  const tool = tools.find(({ name }) => name === 'StructuredOutput');
+  const words = tool
+    ? [JSON.stringify(simulateObject(tool.input_schema, prompt))]
+    : (simulateText(prompt).match(/\S+\s*/g) ?? []);
+  const usage = { input_tokens: Math.ceil(prompt.length / 4), output_tokens: 1 };
+
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  send('message_start', {
+    message: { id: 'msg_simulated', type: 'message', role: 'assistant', model, content: [], stop_reason: null, usage },
+  });
+  send('content_block_start', {
+    index: 0,
+    content_block: tool
+      ? { type: 'tool_use', id: 'toolu_simulated', name: tool.name, input: {} }
+      : { type: 'text', text: '' },
+  });
+  for (const word of words) {
+    if (!tool) await delay(WORD_INTERVAL_MS);
+    const delta = tool ? { type: 'input_json_delta', partial_json: word } : { type: 'text_delta', text: word };
+    send('content_block_delta', { index: 0, delta });
+  }
+  send('content_block_stop', { index: 0 });
+  send('message_delta', {
+    delta: { stop_reason: tool ? 'tool_use' : 'end_turn', stop_sequence: null },
+    usage: { output_tokens: words.length },
+  });
+  send('message_stop', {});
+  response.end();
+}
+
+function lastUserText(messages: z.infer<typeof request>['messages']): string {
+  const content = messages.findLast(({ role }) => role === 'user')?.content ?? '';
+  if (typeof content === 'string') return content;
+  return content.map(({ text = '' }) => text).join('\n');
+}

@@ -1,0 +1,155 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { appendFile, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { isTransient, retryTransient } from '../transient.ts';
+import { lockFile } from './file-lock.ts';
+import { locateServer, type ServerLocation } from './location.ts';
+
+const DATABASE = 'workflow_dev';
+const USER = 'workflow';
+
+/** Each process that uses the server keeps one connection of this name; the kernel closes those of the dead. */
+const PRESENCE = 'postgres-world presence';
+
+const LOCK_PATIENCE_MS = 90_000;
+/** How long a server that we find running may take to answer: it may be recovering. */
+const ADOPTION_PATIENCE_MS = 10_000;
+
+const SETTINGS = `
+# Set by this project: reachable from this machine only.
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 200
+`;
+
+export interface EmbeddedServer extends AsyncDisposable {
+  connectionString: string;
+  /** Where its data is, and whether that is outside of the project. */
+  directory: string;
+  outside: boolean;
+}
+
+/**
+ * Uses the project's PostgreSQL server: the one that is running, whoever started it, or a new one.
+ * Whoever leaves last stops it. A lock on a file makes joining and leaving one at a time.
+ */
+export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedServer> {
+  const location = await locateServer(projectRoot);
+  using _lock = await lockServer(location);
+  const password = await initialize(location);
+  const port = (await runningPort(location, password)) ?? (await start(location));
+  const connect = (database: string, name: string) => open(port, password, database, name);
+  await createDatabase(await connect('postgres', PRESENCE));
+  const presence = await connect(DATABASE, PRESENCE);
+
+  return {
+    connectionString: `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
+    directory: location.directory,
+    outside: location.outside,
+    async [Symbol.asyncDispose]() {
+      using _leaving = await lockServer(location);
+      const others = await presence
+        .query<{ count: number }>(
+          'SELECT count(*)::int FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()',
+          [PRESENCE],
+        )
+        .catch(() => undefined);
+      await presence.end().catch(() => undefined);
+      // Without an answer the server is gone already.
+      if (others?.rows[0]?.count === 0) await pgCtl(location, ['stop', '-m', 'fast', '-w']);
+    },
+  };
+}
+
+function lockServer({ directory }: ServerLocation): Promise<Disposable> {
+  return lockFile(join(directory, 'lock'), LOCK_PATIENCE_MS);
+}
+
+/** Creates the cluster on first use; the password is made here and kept beside it. */
+async function initialize(location: ServerLocation): Promise<string> {
+  const { directory, user, initdb } = location;
+  const data = join(directory, 'data');
+  const passwordFile = join(directory, 'password');
+  if (await stat(data).catch(() => undefined)) return (await readFile(passwordFile, 'utf8')).trim();
+
+  const password = randomBytes(18).toString('hex');
+  const unfinished = `${data}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (user) for (const path of [unfinished, passwordFile]) await chown(path, user.uid, user.gid);
+  const options = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', `--username=${USER}`];
+  await run(location, initdb, [`--pgdata=${unfinished}`, `--pwfile=${passwordFile}`, ...options]);
+  await appendFile(join(unfinished, 'postgresql.conf'), SETTINGS);
+  await rename(unfinished, data);
+  return password;
+}
+
+/** The port of the server that runs on our data, if one does; one that does not answer is stopped. */
+async function runningPort(location: ServerLocation, password: string): Promise<number | undefined> {
+  const pidFile = await readFile(join(location.directory, 'data', 'postmaster.pid'), 'utf8').catch(() => undefined);
+  const [pid, , , port] = pidFile?.split('\n').map(Number) ?? [];
+  if (!pid || !port || !isAlive(pid)) return undefined;
+  try {
+    const client = await retryTransient(() => open(port, password, 'postgres', 'postgres-world'), ADOPTION_PATIENCE_MS);
+    await client.end();
+    return port;
+  } catch (error) {
+    if (!isTransient(error)) throw error;
+    await pgCtl(location, ['stop', '-m', 'immediate', '-w']).catch(() => undefined);
+    return undefined;
+  }
+}
+
+async function start(location: ServerLocation): Promise<number> {
+  const port = await freePort();
+  const log = join(location.directory, 'data', 'server.log');
+  await pgCtl(location, ['start', '-w', '-t', '60', '-l', log, '-o', `-p ${port}`]).catch(async (cause: Error) => {
+    const tail = (await readFile(log, 'utf8').catch(() => '')).split('\n').slice(-10).join('\n');
+    throw new Error(`The embedded PostgreSQL did not start; the end of ${log}:\n${tail}`, { cause });
+  });
+  return port;
+}
+
+async function createDatabase(client: Client): Promise<void> {
+  const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+  if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  await client.end();
+}
+
+async function open(port: number, password: string, database: string, application_name: string): Promise<Client> {
+  const client = new Client({ host: '127.0.0.1', port, user: USER, password, database, application_name });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+function pgCtl(location: ServerLocation, args: string[]): Promise<unknown> {
+  return run(location, location.pgCtl, [...args, '-D', join(location.directory, 'data')]);
+}
+
+function run({ directory, user }: ServerLocation, command: string, args: string[]): Promise<unknown> {
+  return promisify(execFile)(command, args, { ...user, cwd: directory, env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}

@@ -1,0 +1,126 @@
+import type { AnyEventRequest, CreateEventParams, EventResult, Storage } from '@workflow/world';
+import type { Pool, PoolClient } from 'pg';
+import { monotonicFactory } from 'ulid';
+import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
+import { endStream } from '../streams/chunks.ts';
+import { createEventOrder } from './event-order.ts';
+import { joinTransaction } from './joined-pool.ts';
+import { transaction } from './pool.ts';
+import { lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
+import { chargeAttempt } from './step-progress.ts';
+import { retryTransient } from './transient.ts';
+
+/** How long a result waits for a database that is away before its step has to be repeated. */
+const DATABASE_PATIENCE_MS = 60_000;
+
+/** Nothing that a replay could observe: no reason to wake the run. */
+const UNOBSERVED = new Set(['step_started', 'step_retrying']);
+
+/** A replay would write these again; the next synchronous commit flushes them too. */
+const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
+
+/** How a step execution may end that was cut off: not as a failure of the step. */
+const REFUSED_AFTER_ABORT = new Set(['step_started', 'step_failed', 'step_retrying']);
+
+export interface EventsOptions {
+  pool: Pool;
+  /** world-postgres's own, on a JoinedPool. */
+  stock: Storage['events'];
+  jobPrefix: string;
+  queueSchema: string;
+  /** Called after the commit with each stream that ended in it. */
+  onStreamEnd(name: string): Promise<void>;
+  /** Called after the commit of a cancellation, which no queue message follows. */
+  onCancelled(runId: string): Promise<void>;
+}
+
+/**
+ * The events of world-postgres, each in one transaction with everything that belongs to it
+ * (see "One transaction per event" in docs/ARCHITECTURE.md).
+ * @throws LeaseLostError when written in the name of a lease that is gone
+ */
+export function createEvents(options: EventsOptions): Storage['events'] {
+  const { pool, stock } = options;
+  const nextRunId = monotonicFactory();
+
+  async function create(givenRunId: string | null, event: AnyEventRequest, params?: CreateEventParams) {
+    const runId = givenRunId || `wrun_${nextRunId()}`;
+    const scope = scopeOf(runId);
+    if (scope?.kind === 'step' && scope.signal.aborted && REFUSED_AFTER_ABORT.has(event.eventType)) {
+      throw new LeaseLostError(`${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`);
+    }
+    const begin = RECREATED_BY_REPLAY.has(event.eventType)
+      ? 'BEGIN; SET LOCAL synchronous_commit = off'
+      : 'BEGIN';
+    const ended = endingStreams(scope, event);
+    const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ended);
+    const attempt = () => transaction(pool, write, begin);
+    const result = await retryTransient(attempt, DATABASE_PATIENCE_MS, scope?.lease.signal).catch((error: unknown) => {
+      if (scope?.kind === 'replay' && isRunEnded(error)) scope.ended = true;
+      throw error;
+    });
+    noteInScope(scope, event, result);
+    for (const stream of ended) await options.onStreamEnd(stream);
+    if (event.eventType === 'run_cancelled') await options.onCancelled(runId);
+    return result;
+  }
+
+  // The interface overloads `create` for run_created, whose run id may be null.
+  return { ...stock, create: create as Storage['events']['create'] };
+}
+
+async function writeEvent(
+  client: PoolClient,
+  { stock, queueSchema, jobPrefix }: EventsOptions,
+  runId: string,
+  event: AnyEventRequest,
+  params: CreateEventParams | undefined,
+  scope: Scope | undefined,
+  endedStreams: ReadonlySet<string>,
+): Promise<EventResult> {
+  const seed = seedOf(event);
+  if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
+  const mustHold = scope?.kind === 'replay' || event.eventType === 'step_started' ? scope?.lease : undefined;
+  const run = await lockRun(client, queueSchema, runId, mustHold);
+  if (run && !run.leaseHeld) throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
+
+  const order = createEventOrder(run?.lastEventId);
+  const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
+  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), order.renumber);
+  const result =
+    event.eventType === 'step_started'
+      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, scope as StepScope)
+      : await execute();
+
+  if (result.event) result.event.eventId = order.renumber(result.event.eventId) as string;
+  for (const stream of endedStreams) await endStream(client, stream, runId);
+  if (run && order.last) await recordEvents(client, runId, order.last, wakes(event, result));
+  return result;
+}
+
+/** The first event of a run, whichever it is, brings what its row needs. */
+function seedOf(event: AnyEventRequest): Omit<RunSeed, 'jobPrefix'> | undefined {
+  if (event.eventType !== 'run_created' && event.eventType !== 'run_started') return undefined;
+  const { deploymentId, workflowName } = event.eventData ?? {};
+  return deploymentId && workflowName ? { deploymentId, workflowName } : undefined;
+}
+
+function endingStreams(scope: Scope | undefined, event: AnyEventRequest): ReadonlySet<string> {
+  const endsStep = event.eventType === 'step_completed' || event.eventType === 'step_failed';
+  return scope?.kind === 'step' && endsStep ? scope.endingStreams : new Set();
+}
+
+function wakes(event: AnyEventRequest, result: EventResult): boolean {
+  return result.event !== undefined && !UNOBSERVED.has(event.eventType);
+}
+
+function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: EventResult): void {
+  if (scope?.kind !== 'replay') return;
+  if (wakes(event, result)) scope.ownEvents += 1;
+  if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);
+  if (event.eventType === 'run_completed' || event.eventType === 'run_failed') scope.ended = true;
+}
+
+function isRunEnded(error: unknown): boolean {
+  return error instanceof Error && error.name === 'RunExpiredError';
+}

@@ -1,0 +1,66 @@
+import { EventEmitter } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client, type Pool } from 'pg';
+
+const RECONNECT_DELAY_MS = 500;
+
+export interface Listener extends AsyncDisposable {
+  /**
+   * Calls back with the payload of each notification on `channel`, and with `undefined` after a
+   * reconnect, when any number of them may have been missed.
+   * @returns stops it
+   */
+  on(channel: string, callback: (payload: string | undefined) => void): () => void;
+}
+
+/**
+ * LISTEN on a connection of its own that is opened again whenever it drops (vercel/workflow #1855).
+ * Only a hint: everybody who listens also polls.
+ */
+export function createListener(pool: Pool, channels: readonly string[]): Listener {
+  const notifications = new EventEmitter().setMaxListeners(0);
+  const stopping = new AbortController();
+  let client: Client | undefined;
+
+  async function listenUntilLost(): Promise<void> {
+    const connection = new Client({ ...pool.options, application_name: 'postgres-world listener' });
+    client = connection;
+    const lost = new Promise<void>((resolve) => {
+      connection.on('end', resolve);
+      connection.on('error', () => resolve());
+    });
+    try {
+      await connection.connect();
+      for (const channel of channels) await connection.query(`LISTEN "${channel}"`);
+      connection.on('notification', ({ channel, payload }) => notifications.emit(channel, payload));
+      for (const channel of channels) notifications.emit(channel, undefined);
+      if (!stopping.signal.aborted) await lost;
+    } finally {
+      await connection.end().catch(() => undefined);
+    }
+  }
+
+  const listening = (async () => {
+    while (!stopping.signal.aborted) {
+      await listenUntilLost().catch(() => undefined);
+      await delay(RECONNECT_DELAY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  })();
+
+  return {
+    on(channel, callback) {
+      notifications.on(channel, callback);
+      return () => void notifications.off(channel, callback);
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      await client?.end().catch(() => undefined);
+      await listening;
+    },
+  };
+}
+
+/** Sends a notification, in a transaction of its own: NOTIFY inside another one holds up its commit. */
+export async function notify(pool: Pool, channel: string, payload: string): Promise<void> {
+  await pool.query('SELECT pg_notify($1, $2)', [channel, payload]);
+}

@@ -1,0 +1,78 @@
+import type { ClientBase, Pool } from 'pg';
+import type { Lease } from '../runtime/scope.ts';
+
+export interface RunSeed {
+  jobPrefix: string;
+  deploymentId: string;
+  workflowName: string;
+}
+
+export interface LockedRun {
+  /** ULID, without the prefix `wevt_`. */
+  lastEventId: string | undefined;
+  /** Whether the lease given is still active; true if none was given. */
+  leaseHeld: boolean;
+}
+
+/** Adds the run's row unless it is there. */
+export async function seedRun(client: ClientBase, runId: string, seed: RunSeed): Promise<void> {
+  await client.query(
+    `INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name)
+     VALUES ($1, $2, $3, $4) ON CONFLICT (run_id) DO NOTHING`,
+    [runId, seed.jobPrefix, seed.deploymentId, seed.workflowName],
+  );
+}
+
+/** Locks the run's row until the transaction ends: events of one run come one after the other. */
+export async function lockRun(
+  client: ClientBase,
+  queueSchema: string,
+  runId: string,
+  lease?: Lease,
+): Promise<LockedRun | undefined> {
+  const { rows } = await client.query<{ last_event_id: string | null; held: boolean }>(
+    `SELECT p.last_event_id,
+            $2::uuid IS NULL OR EXISTS (
+              SELECT FROM ${queueSchema}.job j
+              WHERE j.name = $3 AND j.id = $2 AND j.retry_count = $4 AND j.state = 'active') AS held
+     FROM workflow_engine.run_progress p WHERE p.run_id = $1 FOR UPDATE OF p`,
+    [runId, lease?.jobId ?? null, lease?.queue ?? null, lease?.retryCount ?? null],
+  );
+  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined, leaseHeld: rows[0].held };
+}
+
+/** Notes the events that the open transaction wrote; `wakes` says whether a replay can observe one. */
+export async function recordEvents(client: ClientBase, runId: string, lastEventId: string, wakes: boolean) {
+  await client.query(
+    `UPDATE workflow_engine.run_progress SET wake_seq = wake_seq + $2, last_event_id = $3 WHERE run_id = $1`,
+    [runId, wakes ? 1 : 0, lastEventId],
+  );
+}
+
+/** The run's `wake_seq`; 0 for a run that does not exist yet. */
+export async function readWakeSeq(client: ClientBase | Pool, runId: string, lock: '' | 'FOR UPDATE' = ''): Promise<number> {
+  const { rows } = await client.query<{ wake_seq: number }>(
+    `SELECT wake_seq FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
+    [runId],
+  );
+  return rows[0]?.wake_seq ?? 0;
+}
+
+/** Writes down what the parking driver had seen, and when the run's next timer is due. */
+export async function recordPark(client: ClientBase, runId: string, seenSeq: number, delaySeconds: number | undefined) {
+  await client.query(
+    `UPDATE workflow_engine.run_progress
+     SET seen_seq = $2, due_at = now() + make_interval(secs => $3) WHERE run_id = $1`,
+    [runId, seenSeq, delaySeconds ?? null],
+  );
+}
+
+/** Where the run's jobs go. */
+export async function readDeployment(pool: Pool, runId: string): Promise<RunSeed | undefined> {
+  const { rows } = await pool.query<RunSeed>(
+    `SELECT job_prefix AS "jobPrefix", deployment_id AS "deploymentId", workflow_name AS "workflowName"
+     FROM workflow_engine.run_progress WHERE run_id = $1`,
+    [runId],
+  );
+  return rows[0];
+}

@@ -1,0 +1,44 @@
+import type { EventResult } from '@workflow/world';
+import type { ClientBase } from 'pg';
+import type { StepScope } from '../runtime/scope.ts';
+
+export interface StepStart {
+  runId: string;
+  stepId: string;
+  jobPrefix: string;
+}
+
+/**
+ * Starts a step without charging it for executions that were cut off. The runtime takes every
+ * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
+ * proves that the one before it never ended.
+ * @param start writes the event, in the open transaction
+ */
+export async function chargeAttempt(
+  client: ClientBase,
+  { runId, stepId, jobPrefix }: StepStart,
+  start: () => Promise<EventResult>,
+  scope: StepScope | undefined,
+): Promise<EventResult> {
+  const { rows } = await client.query<{ interruptions: number; running: boolean }>(
+    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions
+     FROM workflow.workflow_steps s LEFT JOIN workflow_engine.step_progress p USING (step_id)
+     WHERE s.run_id = $1 AND s.step_id = $2 FOR UPDATE OF s`,
+    [runId, stepId],
+  );
+  let interruptions = rows[0]?.interruptions ?? 0;
+  const result = await start();
+  if (rows[0]?.running) {
+    interruptions += 1;
+    await client.query(
+      `INSERT INTO workflow_engine.step_progress (step_id, run_id, job_prefix, interruptions) VALUES ($1, $2, $3, 1)
+       ON CONFLICT (step_id) DO UPDATE SET interruptions = step_progress.interruptions + 1`,
+      [stepId, runId, jobPrefix],
+    );
+  }
+  if (result.step) {
+    if (scope) scope.execution = result.step.attempt;
+    result.step.attempt -= interruptions;
+  }
+  return result;
+}

@@ -1,0 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** SQLSTATEs after which the same transaction may succeed: lost connection, shutdown, deadlock, lock timeout. */
+const TRANSIENT_STATES = /^(08|57P0|40001|40P01|55P03|53300|25P03)/;
+const TRANSIENT_ERRNOS = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
+const TRANSIENT_MESSAGES = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
+
+const FIRST_DELAY_MS = 50;
+const LAST_DELAY_MS = 2_000;
+
+/** Whether the database, not the statement, is to blame. Looks through `cause`, where drizzle puts the original. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as { code?: unknown };
+  if (typeof code === 'string' && (TRANSIENT_STATES.test(code) || TRANSIENT_ERRNOS.has(code))) return true;
+  return TRANSIENT_MESSAGES.test(error.message) || isTransient(error.cause);
+}
+
+/** Tries again, with growing delays, for as long as the database is to blame and `patienceMs` has not passed. */
+export async function retryTransient<T>(work: () => Promise<T>, patienceMs: number, signal?: AbortSignal): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isTransient(error) || signal?.aborted || Date.now() + delayMs > deadline) throw error;
+      await delay(delayMs);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { Pool, PoolClient } from 'pg';
+import { PgBoss, type Db, type QueueOptions } from 'pg-boss';
+import type { WorldConfig } from '../config/config.ts';
+
+export const HEARTBEAT_SECONDS = 10;
+const MONITOR_SECONDS = 2;
+
+/** Above the runtime's own 48 deliveries, after which it ends the run or step with a reason. */
+const RETRY_LIMIT = 100;
+
+/**
+ * At most one job per key is queued or active, across all processes. `stately` and `singleton`,
+ * which look made for this, stop the whole queue while the oldest key is active.
+ */
+const QUEUE_OPTIONS: QueueOptions & { policy: 'exclusive'; notify: true } = {
+  policy: 'exclusive',
+  notify: true,
+  heartbeatSeconds: HEARTBEAT_SECONDS,
+  expireInSeconds: 24 * 3600,
+  retryLimit: RETRY_LIMIT,
+  retryDelay: 1,
+  retryBackoff: true,
+  retryDelayMax: 60,
+  // A wait may last for months; what finished is kept for the specification's statistics of the last hour.
+  retentionSeconds: 5 * 365 * 24 * 3600,
+  deleteAfterSeconds: 2 * 3600,
+};
+
+/** A worker that works for a deployment takes the jobs of both its queues. */
+export interface QueueNames {
+  flows: string;
+  steps: string;
+}
+
+export function queueNames(jobPrefix: string, deploymentId: string): QueueNames {
+  return { flows: `${jobPrefix}flows.${deploymentId}`, steps: `${jobPrefix}steps.${deploymentId}` };
+}
+
+/** pg-boss on our pool, its schema made by setup. Only workers look after the heartbeats of others. */
+export async function startBoss(
+  pool: Pool,
+  { queueSchema, worker, verbose, log }: Pick<WorldConfig, 'queueSchema' | 'worker' | 'verbose' | 'log'>,
+): Promise<PgBoss> {
+  const boss = new PgBoss({
+    db: onPool(pool),
+    schema: queueSchema,
+    migrate: false,
+    createSchema: false,
+    schedule: false,
+    supervise: worker,
+    superviseIntervalSeconds: MONITOR_SECONDS,
+    monitorIntervalSeconds: MONITOR_SECONDS,
+  });
+  // Maintenance that failed is tried again at its next turn; a database that is away shows elsewhere.
+  boss.on('error', ({ message }) => verbose && log(`pg-boss: ${message}`));
+  boss.on('warning', ({ message }) => verbose && log(`pg-boss: ${message}`));
+  return boss.start();
+}
+
+export async function createQueues(boss: PgBoss, { flows, steps }: QueueNames): Promise<void> {
+  await boss.createQueue(flows, QUEUE_OPTIONS);
+  await boss.createQueue(steps, QUEUE_OPTIONS);
+}
+
+/** The `db` option of pg-boss, for statements on a pool or inside an open transaction. */
+export function onPool(queryable: Pool | PoolClient): Db {
+  return { executeSql: (text, values) => queryable.query(text, values as unknown[] | undefined) };
+}
+
+/** Where pg-boss announces new jobs; the payload is the queue's name. */
+export function jobChannel(queueSchema: string): string {
+  return `pgboss_${createHash('sha224').update(queueSchema).digest('hex').slice(0, 24)}`;
+}
+
+/** How many jobs a command of pg-boss changed: 0 for a job that is not ours any more. Its typings leave this out. */
+export function affected(response: unknown): number {
+  return (response as { affected: number }).affected;
+}
+
+/** The ids of the jobs that a command of pg-boss found to be ours. */
+export function settled(response: unknown): string[] {
+  return (response as { settled: string[] }).settled;
+}

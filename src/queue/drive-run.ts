@@ -1,0 +1,116 @@
+import type { Pool } from 'pg';
+import { readWakeSeq } from '../postgres/run-progress.ts';
+import { retryTransient } from '../postgres/transient.ts';
+import { createNews } from '../runtime/news.ts';
+import type { Lease, StepMessage } from '../runtime/scope.ts';
+import type { QueueNames } from './boss.ts';
+import { executeStep } from './execute-step.ts';
+import type { Jobs } from './jobs.ts';
+import { wasLost } from './leases.ts';
+import { encodePayload, type JobData } from './messages.ts';
+import { replayRun } from './replay-run.ts';
+import type { Slots } from './slots.ts';
+
+/** A job cannot be active for more than a day; a run may be. */
+const HAND_OVER_AFTER_MS = 3_600_000;
+
+/** Beneath the notifications. */
+const POLL_INTERVAL_MS = 3_000;
+
+const REDELIVERY_SECONDS = 1;
+
+export interface DriverContext {
+  pool: Pool;
+  jobs: Jobs;
+  queues: QueueNames;
+  deploymentId: string;
+  stepSlots: Slots;
+  /** Calls back when somebody wakes the run; returns what stops that. */
+  onWake(runId: string, callback: () => void): () => void;
+}
+
+/**
+ * Drives a run for as long as this process holds its lease and there is something to do: replay,
+ * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
+ */
+export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
+  const { pool, jobs, queues, stepSlots } = context;
+  const news = createNews();
+  const startedAt = Date.now();
+  const executing = new Map<string, Promise<void>>();
+  const queued = new Set<string>();
+  const createdSteps = new Set<string>();
+  const runEnded = new AbortController();
+  const stepSignal = AbortSignal.any([lease.signal, runEnded.signal]);
+  const continuation: JobData = { queueName: job.queueName, payload: { runId } };
+
+  const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
+    queued.add(payload.stepId);
+    await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
+  };
+
+  const executeHere = async (step: StepMessage) => {
+    try {
+      const again = await executeStep(step, lease, context.deploymentId, stepSignal);
+      if (again !== undefined) await toStepQueue(step, again);
+    } catch {
+      // Not an answer of the step: the lease is gone, or the database is. If it is still ours to see to, queue it.
+      if (!lease.signal.aborted) await toStepQueue(step, REDELIVERY_SECONDS).catch(() => undefined);
+    } finally {
+      executing.delete(step.payload.stepId);
+      stepSlots.give();
+      news.announce();
+    }
+  };
+
+  const dispatch = async (steps: readonly StepMessage[]) => {
+    for (const step of steps) {
+      const { stepId } = step.payload;
+      if (executing.has(stepId) || queued.has(stepId)) continue;
+      // A step from before this lease may be running elsewhere: its key in the queue finds out.
+      if (createdSteps.has(stepId) && stepSlots.tryTake()) executing.set(stepId, executeHere(step));
+      else await toStepQueue(step);
+    }
+  };
+
+  /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
+  const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
+    const dueAt = Date.now() + dueInSeconds * 1_000;
+    for (;;) {
+      if (await news.wait(Math.min(POLL_INTERVAL_MS, Math.max(0, dueAt - Date.now())))) return;
+      if (Date.now() >= dueAt || lease.signal.aborted) return;
+      if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
+    }
+  };
+
+  const stopListening = context.onWake(runId, news.announce);
+  lease.signal.addEventListener('abort', news.announce);
+  try {
+    let message = job;
+    while (!lease.signal.aborted) {
+      const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
+      const replay = await replayRun(runId, message, lease, createdSteps);
+      const seenSeq = wakeSeq + replay.ownEvents;
+      if (replay.ended) runEnded.abort('run ended');
+      if (lease.signal.aborted) break;
+      if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
+        return await jobs.replace(lease, runId, continuation);
+      }
+      await dispatch(replay.requestedSteps);
+      message = replay.again ? { ...continuation, payload: replay.again } : continuation;
+      if (replay.again || replay.delaySeconds === 0) continue;
+      if (executing.size > 0) {
+        await waitForNews(seenSeq, replay.delaySeconds);
+        continue;
+      }
+      if (await jobs.park(lease, runId, continuation, seenSeq, replay.delaySeconds)) return;
+    }
+    if (!wasLost(lease)) await jobs.replace(lease, runId, continuation);
+  } finally {
+    stopListening();
+    lease.signal.removeEventListener('abort', news.announce);
+    await Promise.all(executing.values());
+    // Its new driver may have loaded the log before our last step wrote its result.
+    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+  }
+}

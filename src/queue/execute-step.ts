@@ -1,0 +1,27 @@
+import { deliver, type Redelivery } from '../runtime/handlers.ts';
+import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
+
+/**
+ * Executes a step under a lease: the run's, or that of its own job.
+ * @returns after how many seconds it is to be executed again, if it is
+ * @throws LeaseLostError when somebody else executes it; any other error: deliver it again
+ */
+export function executeStep(
+  { queueName, payload }: StepMessage,
+  lease: Lease,
+  deploymentId: string,
+  signal: AbortSignal = lease.signal,
+): Promise<Redelivery> {
+  const scope: StepScope = {
+    kind: 'step',
+    runId: payload.workflowRunId,
+    stepId: payload.stepId,
+    deploymentId,
+    lease,
+    signal,
+    execution: 0,
+    endingStreams: new Set(),
+  };
+  const delivery = { attempt: lease.retryCount + 1, id: payload.stepId };
+  return runInScope(scope, () => deliver('step', queueName, payload, delivery));
+}

@@ -1,0 +1,77 @@
+import type { Job, PgBoss } from 'pg-boss';
+import { createNews } from '../runtime/news.ts';
+import type { JobData } from './messages.ts';
+import type { Slots } from './slots.ts';
+
+/** Finds delayed jobs and retries, which nothing announces. */
+const POLL_INTERVAL_MS = 500;
+const AFTER_ERROR_MS = 1_000;
+
+export interface FetchLoop {
+  /** There may be a new job, or a free slot. */
+  announce(): void;
+  /** No more jobs; resolves when the last one that was fetched is finished. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Fetches as many jobs as there are free slots, whenever there is news and every half second.
+ * (`work()` of pg-boss sleeps a whole polling interval after a job, which strands a backlog, or
+ * fetches no more until the slowest job of its batch is done.)
+ * @param handle must not reject
+ */
+export function createFetchLoop(
+  boss: PgBoss,
+  queues: readonly string[],
+  slots: Slots,
+  handle: (queue: string, job: Job<JobData>) => Promise<void>,
+): FetchLoop {
+  const news = createNews();
+  const handling = new Set<Promise<void>>();
+  let stopping = false;
+  slots.onFree(news.announce);
+
+  async function fetchFrom(queue: string): Promise<void> {
+    const reserved = slots.takeAll();
+    if (reserved === 0) return;
+    let jobs: Job<JobData>[] = [];
+    try {
+      jobs = await boss.fetch<JobData>(queue, { batchSize: reserved });
+    } finally {
+      slots.putBack(reserved - jobs.length);
+    }
+    for (const job of jobs) {
+      const handled = handle(queue, job).finally(() => {
+        handling.delete(handled);
+        slots.give();
+      });
+      handling.add(handled);
+    }
+    // A full batch may have left more behind.
+    if (jobs.length === reserved) news.announce();
+  }
+
+  async function fetchFromAll(): Promise<void> {
+    for (const queue of queues) if (!stopping) await fetchFrom(queue);
+  }
+
+  const looping = (async () => {
+    while (!stopping) {
+      const failed = await fetchFromAll().then(
+        () => false,
+        () => true,
+      );
+      await news.wait(failed ? AFTER_ERROR_MS : POLL_INTERVAL_MS);
+    }
+  })();
+
+  return {
+    announce: news.announce,
+    async stop() {
+      stopping = true;
+      news.announce();
+      await looping;
+      await Promise.all(handling);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import type { Pool, PoolClient } from 'pg';
+import type { PgBoss } from 'pg-boss';
+import { notify } from '../postgres/listener.ts';
+import { transaction } from '../postgres/pool.ts';
+import { readWakeSeq, recordPark } from '../postgres/run-progress.ts';
+import { retryTransient } from '../postgres/transient.ts';
+import type { Lease } from '../runtime/scope.ts';
+import { affected, onPool } from './boss.ts';
+import type { JobData } from './messages.ts';
+
+/** Tells the driver of the run in the payload to look again. */
+export const WAKE_CHANNEL = 'workflow_wake';
+
+const DATABASE_PATIENCE_MS = 60_000;
+
+/** Not ours any more, or news in the meantime: the transaction was rolled back. */
+class RolledBack extends Error {}
+
+export interface Jobs {
+  /**
+   * Makes sure that a replay of the run begins after now. A loop, because each answer can be
+   * outdated by the time of the next; every way out of it was true at one moment after the event.
+   */
+  wake(queue: string, runId: string, data: JobData): Promise<void>;
+  /** Puts a step into its queue, unless it is there or being executed. */
+  sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number): Promise<void>;
+  /**
+   * Gives the run's lease back, with a delayed job in its place if there is a timer.
+   * @returns false, with nothing changed, if there are events that the driver has not seen
+   */
+  park(lease: Lease, runId: string, data: JobData, seenSeq: number, delaySeconds?: number): Promise<boolean>;
+  /** Replaces a job by a new one with the same key, due after `delaySeconds`. Does nothing if it is not ours any more. */
+  replace(lease: Lease, key: string, data: JobData, delaySeconds?: number): Promise<void>;
+  complete(lease: Lease): Promise<void>;
+  /** Lets the job be fetched again, after pg-boss's growing delay. */
+  retry(lease: Lease, reason: unknown): Promise<void>;
+}
+
+/** What is done with the jobs that are leases; see "The lease" in docs/ARCHITECTURE.md. */
+export function createJobs(boss: PgBoss, pool: Pool): Jobs {
+  const attemptOf = ({ jobId, retryCount }: Lease) => ({ id: jobId, retryCount });
+  const patiently = <T>(work: () => Promise<T>) => retryTransient(work, DATABASE_PATIENCE_MS);
+
+  const completeIn = async (client: PoolClient, lease: Lease) => {
+    const response = await boss.complete(lease.queue, attemptOf(lease), undefined, { db: onPool(client) });
+    if (affected(response) === 0) throw new RolledBack();
+  };
+  const sendIn = (client: PoolClient, queue: string, key: string, data: JobData, delaySeconds = 0) =>
+    boss.send(queue, data, { singletonKey: key, startAfter: delaySeconds, db: onPool(client) });
+
+  return {
+    wake: (queue, runId, data) =>
+      patiently(async () => {
+        for (;;) {
+          if ((await boss.send(queue, data, { singletonKey: runId })) !== null) return;
+          if ((await boss.update(queue, undefined, { singletonKey: runId, startAfter: 0 })).updated > 0) return;
+          const found = await boss.findJobs(queue, { key: runId });
+          if (found.some(({ state }) => state === 'active')) return notify(pool, WAKE_CHANNEL, runId);
+        }
+      }),
+
+    async sendStep(queue, stepId, data, delaySeconds = 0) {
+      await patiently(() => boss.send(queue, data, { singletonKey: stepId, startAfter: delaySeconds }));
+    },
+
+    park: (lease, runId, data, seenSeq, delaySeconds) =>
+      rolledBackIsFalse(() =>
+        patiently(() =>
+          transaction(pool, async (client) => {
+            // The row before the job, as in every event: the same order everywhere, so no deadlock.
+            if ((await readWakeSeq(client, runId, 'FOR UPDATE')) !== seenSeq) throw new RolledBack();
+            await recordPark(client, runId, seenSeq, delaySeconds);
+            await completeIn(client, lease);
+            if (delaySeconds !== undefined) await sendIn(client, lease.queue, runId, data, delaySeconds);
+          }),
+        ),
+      ),
+
+    async replace(lease, key, data, delaySeconds) {
+      await rolledBackIsFalse(() =>
+        transaction(pool, async (client) => {
+          await completeIn(client, lease);
+          await sendIn(client, lease.queue, key, data, delaySeconds);
+        }),
+      );
+    },
+
+    async complete(lease) {
+      await patiently(() => boss.complete(lease.queue, attemptOf(lease)));
+    },
+
+    async retry(lease, reason) {
+      const message = reason instanceof Error ? reason.message : String(reason);
+      await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message }));
+    },
+  };
+}
+
+async function rolledBackIsFalse(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (error instanceof RolledBack) return false;
+    throw error;
+  }
+}

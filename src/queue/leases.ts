@@ -1,0 +1,78 @@
+import type { PgBoss } from 'pg-boss';
+import type { Lease } from '../runtime/scope.ts';
+import { settled } from './boss.ts';
+
+const REFRESH_INTERVAL_MS = 3_000;
+
+/** Without a good refresh for this long, somebody else may well hold our jobs: stop what runs for them. */
+const DOUBT_MS = 30_000;
+
+/** Why a lease's signal fired. */
+export type LeaseEnd = 'lost' | 'shutdown';
+
+export interface Leases extends Disposable {
+  /** The lease that a fetched job is. Call `release` once it was completed or given up. */
+  hold(queue: string, job: { id: string; retryCount: number }): Lease;
+  release(lease: Lease): void;
+  /** Ends every lease, also those still to come; their holders hand them back. */
+  abortAll(): void;
+}
+
+/** Refreshes the heartbeats of all jobs that this process holds, one statement per queue. */
+export function createLeases(boss: PgBoss): Leases {
+  let closed = false;
+  const held = new Map<string, { lease: Lease; aborter: AbortController }>();
+  let lastGoodRefresh = Date.now();
+
+  async function refresh(): Promise<void> {
+    const startedAt = Date.now();
+    const queues = Map.groupBy(held.values(), ({ lease }) => lease.queue);
+    for (const [queue, entries] of queues) {
+      const jobs = entries.map(({ lease }) => ({ id: lease.jobId, retryCount: lease.retryCount }));
+      const ours = new Set(settled(await boss.touch(queue, jobs)));
+      for (const { lease, aborter } of entries) {
+        if (!ours.has(lease.jobId) && held.has(lease.jobId)) aborter.abort('lost' satisfies LeaseEnd);
+      }
+    }
+    lastGoodRefresh = startedAt;
+  }
+
+  let refreshing = false;
+  const timer = setInterval(() => {
+    if (Date.now() - lastGoodRefresh > DOUBT_MS) {
+      for (const { aborter } of held.values()) aborter.abort('lost' satisfies LeaseEnd);
+    }
+    if (refreshing || held.size === 0) return;
+    refreshing = true;
+    // A refresh that failed is tried again at the next turn, until the doubt above.
+    void refresh()
+      .catch(() => undefined)
+      .finally(() => (refreshing = false));
+  }, REFRESH_INTERVAL_MS);
+
+  return {
+    hold(queue, { id, retryCount }) {
+      const aborter = new AbortController();
+      const lease: Lease = { queue, jobId: id, retryCount, signal: aborter.signal };
+      if (held.size === 0) lastGoodRefresh = Date.now();
+      held.set(id, { lease, aborter });
+      // Fetched while we were stopping.
+      if (closed) aborter.abort('shutdown' satisfies LeaseEnd);
+      return lease;
+    },
+    release({ jobId }) {
+      held.delete(jobId);
+    },
+    abortAll() {
+      closed = true;
+      for (const { aborter } of held.values()) aborter.abort('shutdown' satisfies LeaseEnd);
+    },
+    [Symbol.dispose]() {
+      clearInterval(timer);
+    },
+  };
+}
+
+export function wasLost({ signal }: Lease): boolean {
+  return signal.aborted && (signal.reason as LeaseEnd) === 'lost';
+}

@@ -1,0 +1,29 @@
+import type { Job } from 'pg-boss';
+import { HealthCheckPayloadSchema, type WorkflowInvokePayload } from '@workflow/world';
+import { deliver } from '../runtime/handlers.ts';
+import { driveRun, type DriverContext } from './drive-run.ts';
+import type { Leases } from './leases.ts';
+import type { JobData } from './messages.ts';
+
+/** Drives the run that a job stands for. Never rejects: what fails is fetched again. */
+export async function handleRunJob(
+  job: Job<JobData>,
+  queue: string,
+  context: DriverContext,
+  leases: Leases,
+): Promise<void> {
+  const lease = leases.hold(queue, job);
+  try {
+    if (HealthCheckPayloadSchema.safeParse(job.data.payload).success) {
+      await deliver('workflow', job.data.queueName, job.data.payload, { attempt: 1, id: job.id });
+      await context.jobs.complete(lease);
+      return;
+    }
+    const { runId } = job.data.payload as WorkflowInvokePayload;
+    await driveRun(runId, job.data, lease, context);
+  } catch (error) {
+    if (!lease.signal.aborted) await context.jobs.retry(lease, error).catch(() => undefined);
+  } finally {
+    leases.release(lease);
+  }
+}

@@ -1,0 +1,75 @@
+import { HealthCheckPayloadSchema, MessageId, parseQueueName, type Queue } from '@workflow/world';
+import type { Pool } from 'pg';
+import { readDeployment } from '../postgres/run-progress.ts';
+import { createQueueHandler } from '../runtime/handlers.ts';
+import { scopeOf } from '../runtime/scope.ts';
+import { queueNames } from './boss.ts';
+import type { Jobs } from './jobs.ts';
+import { encodePayload, type JobData } from './messages.ts';
+
+export interface WorldQueueOptions {
+  pool: Pool;
+  jobs: Jobs;
+  jobPrefix: string;
+  /** The code of this process: what runs that it starts will need. */
+  deploymentId: string;
+}
+
+/** The World's queue: the runtime's messages become jobs, or notes to the driver that is replaying. */
+export function createWorldQueue({ pool, jobs, jobPrefix, deploymentId }: WorldQueueOptions): Queue {
+  const nothingSent = { messageId: null };
+
+  return {
+    createQueueHandler,
+    getDeploymentId: async () => deploymentId,
+
+    async queue(queueName, payload, options = {}) {
+      const data: JobData = { queueName, payload: encodePayload(payload) };
+      if (HealthCheckPayloadSchema.safeParse(payload).success || !('runId' in payload || 'stepId' in payload)) {
+        const { flows } = queueNames(jobPrefix, options.deploymentId ?? deploymentId);
+        const key = (payload as { correlationId?: string }).correlationId ?? queueName;
+        await jobs.wake(flows, key, data);
+        return { messageId: MessageId.parse(`msg_${key}`) };
+      }
+      const runId = 'stepId' in payload ? payload.workflowRunId : payload.runId;
+      const scope = scopeOf(runId);
+      const queues = queueNames(jobPrefix, await deploymentOf(runId, options.deploymentId));
+
+      if ('stepId' in payload) {
+        if (scope?.kind === 'replay') {
+          scope.requestedSteps.push({ queueName, payload });
+          return nothingSent;
+        }
+        await jobs.sendStep(queues.steps, payload.stepId, data, options.delaySeconds);
+        return { messageId: MessageId.parse(`msg_${payload.stepId}`) };
+      }
+      if (scope?.kind === 'replay') {
+        scope.again = payload;
+        return nothingSent;
+      }
+      // The driver that executes this step under the run's own lease looks by itself.
+      if (scope?.kind === 'step' && scope.lease.queue === queues.flows) return nothingSent;
+      await jobs.wake(queues.flows, runId, data);
+      return { messageId: MessageId.parse(`msg_${runId}`) };
+    },
+  };
+
+  async function deploymentOf(runId: string, given: string | undefined): Promise<string> {
+    const scope = scopeOf(runId);
+    if (scope?.kind === 'step') return scope.deploymentId;
+    return given ?? (await readDeployment(pool, runId))?.deploymentId ?? deploymentId;
+  }
+}
+
+/** Has a run looked at whose log got an event that no message of the runtime follows. */
+export async function requestReplay(pool: Pool, queue: Queue, runId: string): Promise<void> {
+  const run = await readDeployment(pool, runId);
+  if (run) await queue.queue(workflowQueueName(run.workflowName), { runId }, { deploymentId: run.deploymentId });
+}
+
+/** The runtime's name for the queue of a workflow. */
+export function workflowQueueName(workflowName: string): JobData['queueName'] {
+  const name = `__wkf_workflow_${workflowName}`;
+  parseQueueName(name);
+  return name;
+}

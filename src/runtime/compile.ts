@@ -1,0 +1,104 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { BaseBuilder, type WorkflowConfig } from '@workflow/builders';
+
+export interface Compiled {
+  /** What a replay depends on: a hash of the workflow bundle, 12 hex digits. */
+  codeVersion: string;
+  /** Function name → what `start()` takes. */
+  workflows: Record<string, { workflowId: string }>;
+  /** Loads both bundles, which register their handlers with the World. */
+  load(): Promise<void>;
+}
+
+/** For processes that neither start nor execute workflows. */
+export const NOT_COMPILED: Compiled = { codeVersion: 'none', workflows: {}, load: async () => undefined };
+
+class WorkflowCompiler extends BaseBuilder {
+  readonly #inputFiles: string[];
+
+  constructor(projectRoot: string, inputFiles: string[]) {
+    super({
+      // The target whose output is bundles and nothing else.
+      buildTarget: 'next',
+      dirs: ['.'],
+      workingDir: projectRoot,
+      stepsBundlePath: '',
+      workflowsBundlePath: '',
+      webhookBundlePath: '',
+      suppressCreateWorkflowsBundleLogs: true,
+      suppressCreateManifestLogs: true,
+    } satisfies WorkflowConfig);
+    this.#inputFiles = inputFiles;
+  }
+
+  override build(): Promise<void> {
+    throw new Error('Call compileTo.');
+  }
+
+  async compileTo(directory: string) {
+    const common = { inputFiles: this.#inputFiles, format: 'esm' as const };
+    const { manifest } = await this.createWorkflowsBundle({
+      ...common,
+      outfile: join(directory, 'flow.mjs'),
+      bundleFinalOutput: false,
+    });
+    await this.createStepsBundle({
+      ...common,
+      outfile: join(directory, 'step.mjs'),
+      // Imports stay imports: the steps share their modules with this process.
+      externalizeNonSteps: true,
+      bundleTransitiveLocalStepDependencies: false,
+    });
+    return manifest;
+  }
+}
+
+/**
+ * Compiles files with 'use workflow' and 'use step'. Without this step they are plain functions:
+ * nothing is stored, and no error says so. About a second.
+ * @param inputFiles absolute paths below `projectRoot`; the ids of workflows and steps are their relative ones
+ */
+export async function compileWorkflows(projectRoot: string, inputFiles: string[]): Promise<Compiled> {
+  const output = join(projectRoot, '.workflow');
+  // Two processes may compile at once: each into a folder of its own, renamed when it is whole.
+  const unfinished = join(output, `unfinished-${randomUUID()}`);
+  await mkdir(unfinished, { recursive: true });
+  try {
+    const manifest = await new WorkflowCompiler(projectRoot, inputFiles).compileTo(unfinished);
+    const codeVersion = await hashWorkflows(join(unfinished, 'flow.mjs'));
+    const finished = join(output, await hashFiles(unfinished));
+    await rename(unfinished, finished).catch(ignoreExisting);
+    const workflows = Object.values(manifest.workflows ?? {}).flatMap((file) => Object.entries(file));
+    return {
+      codeVersion,
+      workflows: Object.fromEntries(workflows),
+      async load() {
+        for (const bundle of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, bundle)).href);
+      },
+    };
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+/** Without the source map, which changes with every comment and with the bodies of steps. */
+async function hashWorkflows(file: string): Promise<string> {
+  const source = await readFile(file, 'utf8');
+  return digest(source.replace(/^\/\/# sourceMappingURL=.*$/gm, ''));
+}
+
+async function hashFiles(directory: string): Promise<string> {
+  const bundles = ['flow.mjs', 'step.mjs'].map((bundle) => readFile(join(directory, bundle), 'utf8'));
+  return digest((await Promise.all(bundles)).join());
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+}

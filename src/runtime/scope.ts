@@ -1,0 +1,74 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { StepInvokePayload, ValidQueueName, WorkflowInvokePayload } from '@workflow/world';
+
+/** A job of ours: active, under this retry count. Everything that is written in its name is fenced by both. */
+export interface Lease {
+  queue: string;
+  jobId: string;
+  retryCount: number;
+  /** Fires when the lease is lost or handed back; `reason` says which. */
+  signal: AbortSignal;
+}
+
+export interface StepMessage {
+  queueName: ValidQueueName;
+  payload: StepInvokePayload;
+}
+
+/** A driver's replay of a run. The World writes down here what the driver needs to know of it. */
+export interface ReplayScope {
+  kind: 'replay';
+  runId: string;
+  lease: Lease;
+  /** Events that this replay wrote: its own, so they are no news to it. */
+  ownEvents: number;
+  /** Steps that came into being under this lease; they cannot be running anywhere else. */
+  createdSteps: Set<string>;
+  /** Steps that the runtime asked to execute. */
+  requestedSteps: StepMessage[];
+  /** The run is completed, failed or cancelled. */
+  ended: boolean;
+  /** The runtime asked for another replay, with this message. */
+  again: WorkflowInvokePayload | undefined;
+}
+
+/** One execution of one step. */
+export interface StepScope {
+  kind: 'step';
+  runId: string;
+  stepId: string;
+  deploymentId: string;
+  lease: Lease;
+  /** Fires when the execution is not wanted any more: lease lost, shutdown, run cancelled. */
+  signal: AbortSignal;
+  /** Which execution of the step this is, interruptions included; from 1. */
+  execution: number;
+  /** Streams whose end is to be written with the step's result. */
+  endingStreams: Set<string>;
+}
+
+export type Scope = ReplayScope | StepScope;
+
+const scopes = new AsyncLocalStorage<Scope>();
+
+export function runInScope<T>(scope: Scope, work: () => Promise<T>): Promise<T> {
+  return scopes.run(scope, work);
+}
+
+/** What is being executed for the run `runId`, or undefined if the caller is something else. */
+export function scopeOf(runId: string): Scope | undefined {
+  const scope = scopes.getStore();
+  return scope?.runId === runId ? scope : undefined;
+}
+
+/** @throws Error outside of a step that a worker of this project executes */
+export function currentStep(): StepScope {
+  const scope = scopes.getStore();
+  if (scope?.kind !== 'step') throw new Error('This works only inside a step that a worker executes.');
+  return scope;
+}
+
+/** The job is not ours any more: somebody else goes on with it. */
+export class LeaseLostError extends Error {
+  override name = 'LeaseLostError';
+}

@@ -1,0 +1,105 @@
+import type { ClientBase, Pool } from 'pg';
+
+/** Decimal digits of an index in a chunk's id: as long as the ULID that world-postgres puts there. */
+const INDEX_DIGITS = 26;
+const UNIQUE_VIOLATION = '23505';
+
+const LAST_INDEX = `(
+  SELECT max(substr(id, 6))::numeric AS index FROM workflow.workflow_stream_chunks WHERE stream_id = $1) AS last`;
+
+/** The id of the n-th new chunk, n from 1. */
+const NEXT_ID = `'chnk_' || lpad((coalesce(last.index, -1) + n)::text, ${INDEX_DIGITS}, '0')`;
+
+export interface Chunk {
+  index: number;
+  data: Buffer;
+  /** The end mark; `data` is empty. Whatever comes after the first one does not count. */
+  eof: boolean;
+}
+
+/**
+ * Appends chunks, and the end mark if `eof`. The id of a chunk is its index in the stream, so two
+ * writers that reach for the same one meet in the primary key; the second tries again.
+ */
+export async function appendChunks(
+  pool: Pool,
+  stream: string,
+  runId: string,
+  chunks: readonly Uint8Array[],
+  eof = false,
+): Promise<void> {
+  for (;;) {
+    try {
+      return await insertChunks(pool, stream, runId, chunks, eof);
+    } catch (error) {
+      if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
+    }
+  }
+}
+
+/** Writes the end mark in an open transaction, unless there is one. */
+export async function endStream(client: ClientBase, stream: string, runId: string): Promise<void> {
+  for (;;) {
+    // A late writer that takes the same index first must not abort the transaction: look again.
+    const { rowCount } = await client.query(
+      `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof)
+       SELECT ${NEXT_ID}, $1, $2, '', true FROM (SELECT 1 AS n) AS chunk, ${LAST_INDEX}
+       WHERE NOT EXISTS (SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND eof)
+       ON CONFLICT DO NOTHING`,
+      [stream, runId],
+    );
+    if (rowCount === 1) return;
+    const { rowCount: ends } = await client.query(
+      'SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND eof LIMIT 1',
+      [stream],
+    );
+    if (ends === 1) return;
+  }
+}
+
+async function insertChunks(
+  client: ClientBase | Pool,
+  stream: string,
+  runId: string,
+  chunks: readonly Uint8Array[],
+  eof: boolean,
+): Promise<void> {
+  const data = chunks.map((chunk) => Buffer.from(chunk));
+  if (eof) data.push(Buffer.alloc(0));
+  await client.query(
+    `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof)
+     SELECT ${NEXT_ID}, $1, $2, data, $4 AND n = $5
+     FROM unnest($3::bytea[]) WITH ORDINALITY AS chunk (data, n), ${LAST_INDEX}`,
+    [stream, runId, data, eof, data.length],
+  );
+}
+
+/** Chunks from `startIndex` on, in order, at most `limit`. */
+export async function readChunks(pool: Pool, stream: string, startIndex: number, limit: number): Promise<Chunk[]> {
+  const { rows } = await pool.query<{ id: string; data: Buffer; eof: boolean }>(
+    `SELECT id, data, eof FROM workflow.workflow_stream_chunks
+     WHERE stream_id = $1 AND id >= $2 ORDER BY id LIMIT $3`,
+    [stream, chunkId(startIndex), limit],
+  );
+  return rows.map(({ id, data, eof }) => ({ index: indexOf(id), data, eof }));
+}
+
+/** How many chunks there are before the end, and whether the end was written. */
+export async function measureStream(pool: Pool, stream: string): Promise<{ length: number; ended: boolean }> {
+  const { rows } = await pool.query<{ last: string | null; end: string | null }>(
+    `SELECT max(id) AS last, min(id) FILTER (WHERE eof) AS end
+     FROM workflow.workflow_stream_chunks WHERE stream_id = $1`,
+    [stream],
+  );
+  const { last = null, end = null } = rows[0] ?? {};
+  if (end !== null) return { length: indexOf(end), ended: true };
+  return { length: last === null ? 0 : indexOf(last) + 1, ended: false };
+}
+
+function chunkId(index: number): string {
+  return `chnk_${String(index).padStart(INDEX_DIGITS, '0')}`;
+}
+
+function indexOf(id: string): number {
+  return Number(id.slice('chnk_'.length));
+}

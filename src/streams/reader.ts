@@ -1,0 +1,93 @@
+import type { Pool } from 'pg';
+import type { Listener } from '../postgres/listener.ts';
+import { isTransient } from '../postgres/transient.ts';
+import { createNews } from '../runtime/news.ts';
+import { readChunks } from './chunks.ts';
+import { STREAM_CHANNEL } from './streamer.ts';
+
+/** A notification that got lost costs this long. */
+const POLL_INTERVAL_MS = 1_000;
+const CHUNKS_PER_READ = 200;
+
+/**
+ * The chunks of a stream from an index on, live, until its end mark, or until its run has ended
+ * without one. Polls beneath the notifications and outlives a database that is away for a while.
+ * @param closing ends the reading with an error
+ */
+export function createStreamReader(
+  pool: Pool,
+  listener: Listener,
+  stream: string,
+  startIndex: number,
+  closing: AbortSignal,
+): ReadableStream<Uint8Array> {
+  let nextIndex = startIndex;
+  const news = createNews();
+  const stopListening = listener.on(STREAM_CHANNEL, (name) => {
+    if (name === undefined || name === stream) news.announce();
+  });
+  closing.addEventListener('abort', news.announce);
+  let cancelled = false;
+
+  const stop = () => {
+    stopListening();
+    closing.removeEventListener('abort', news.announce);
+  };
+
+  /** Hands over what there is; false if that is nothing yet. */
+  async function deliver(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
+    // In this order: a run that had ended before the chunks were read has no others.
+    const runEnded = await hasRunEnded(pool, stream);
+    const chunks = await readChunks(pool, stream, nextIndex, CHUNKS_PER_READ).catch(emptyWhileAway);
+    for (const { index, data, eof } of chunks) {
+      if (cancelled) return true;
+      if (eof) break;
+      controller.enqueue(new Uint8Array(data));
+      nextIndex = index + 1;
+    }
+    const ended = chunks.some(({ eof }) => eof) || (runEnded && chunks.length === 0);
+    if (ended) {
+      stop();
+      controller.close();
+    }
+    return ended || chunks.length > 0;
+  }
+
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        while (!cancelled && !(await deliver(controller))) {
+          if (closing.aborted) {
+            stop();
+            throw new Error(`The World was stopped while stream ${stream} was being read.`);
+          }
+          await news.wait(POLL_INTERVAL_MS);
+        }
+      },
+      cancel() {
+        cancelled = true;
+        stop();
+        news.announce();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** Whether the run that a stream is named after is over: then nothing comes any more, end mark or not. */
+async function hasRunEnded(pool: Pool, stream: string): Promise<boolean> {
+  const ulid = /^strm_([0-9A-Z]{26})_user/.exec(stream)?.[1];
+  if (!ulid) return false;
+  const { rows } = await pool
+    .query<{ ended: boolean }>(
+      `SELECT status IN ('completed', 'failed', 'cancelled') AS ended FROM workflow.workflow_runs WHERE id = $1`,
+      [`wrun_${ulid}`],
+    )
+    .catch((error: unknown) => ({ rows: emptyWhileAway(error) }));
+  return rows[0]?.ended ?? false;
+}
+
+function emptyWhileAway(error: unknown): never[] {
+  if (isTransient(error)) return [];
+  throw error;
+}

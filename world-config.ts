@@ -1,0 +1,144 @@
+/**
+ * The World: where workflow runs are kept, queued and streamed. It joins the storage of
+ * `@workflow/world-postgres` (with one transaction per event), durable streams, and a queue on
+ * pg-boss whose jobs are the leases of the runs. See docs/ARCHITECTURE.md.
+ */
+import { fileURLToPath } from 'node:url';
+import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
+import { readConfig, type WorldConfig } from './src/config/config.ts';
+import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
+import { startHealthCheck } from './src/postgres/health.ts';
+import { createListener, notify } from './src/postgres/listener.ts';
+import { createPool } from './src/postgres/pool.ts';
+import { provideDatabase } from './src/postgres/provide-database.ts';
+import { createStorage } from './src/postgres/storage.ts';
+import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
+import { createJobs, WAKE_CHANNEL } from './src/queue/jobs.ts';
+import { startWorker } from './src/queue/worker.ts';
+import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
+import { compileWorkflows, NOT_COMPILED } from './src/runtime/compile.ts';
+import { getCurrent, setCurrent } from './src/runtime/current-world.ts';
+import { createLazyWorld } from './src/runtime/lazy-world.ts';
+import { createStreamer, STREAM_CHANNEL } from './src/streams/streamer.ts';
+
+export type { WorldConfig } from './src/config/config.ts';
+
+export interface RunningWorld {
+  world: World;
+  config: WorldConfig;
+  /** Function name → what `start()` takes. */
+  workflows: Record<string, { workflowId: string }>;
+  /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
+  deploymentId: string;
+  isHealthy(): boolean;
+  stop(): Promise<void>;
+}
+
+/** The configuration: the environment and `.env`, and over it what is given here. */
+export function getWorldConfig(partialConfig: Partial<WorldConfig> = {}): WorldConfig {
+  return { ...readConfig(), ...partialConfig };
+}
+
+let initializing: Promise<RunningWorld> | undefined;
+
+/**
+ * Connects to the database, compiles the workflows and, unless `worker` is false, starts to take
+ * work. There is one World per process: a second call returns the first one.
+ * @throws ConfigError where the environment is to blame, with the remedy
+ */
+export async function initializeWorld(partialConfig: Partial<WorldConfig> = {}): Promise<World> {
+  return (await runWorld(partialConfig)).world;
+}
+
+/** As {@link initializeWorld}, with what is around the World. */
+export async function runWorld(partialConfig: Partial<WorldConfig> = {}): Promise<RunningWorld> {
+  const running = getCurrent<RunningWorld>();
+  if (running) return running;
+  initializing ??= buildWorld(getWorldConfig(partialConfig)).finally(() => (initializing = undefined));
+  return initializing;
+}
+
+/** @throws Error before {@link initializeWorld} */
+export function getWorld(): World {
+  const running = getCurrent<RunningWorld>();
+  if (!running) throw new Error('The World is not initialized: call initializeWorld() first.');
+  return running.world;
+}
+
+/** True only while the database answered within the last two seconds and the workers run. */
+export function isWorldHealthy(): boolean {
+  return getCurrent<RunningWorld>()?.isHealthy() ?? false;
+}
+
+/** Hands back what this process is working on, at once, and closes everything that was opened. */
+export async function stopWorld(): Promise<void> {
+  await initializing?.catch(() => undefined);
+  await getCurrent<RunningWorld>()?.stop();
+}
+
+/** For the Workflow runtime and its tools, which load this module as WORKFLOW_TARGET_WORLD. */
+export default function createWorld(): World {
+  const reader = () => initializeWorld({ worker: false, workflowFiles: [] });
+  return getCurrent<RunningWorld>()?.world ?? createLazyWorld(reader, stopWorld);
+}
+
+async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
+  await using opened = new AsyncDisposableStack();
+  const { jobPrefix, queueSchema, workflowFiles } = config;
+
+  const [connectionString, compiled] = await Promise.all([
+    provideDatabase(config, opened),
+    workflowFiles.length > 0 ? compileWorkflows(config.projectRoot, workflowFiles) : NOT_COMPILED,
+  ]);
+  const simulated = simulatedDeployment(compiled.codeVersion);
+  const deploymentId = config.model === 'simulated' ? simulated : compiled.codeVersion;
+
+  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
+  const channels = [jobChannel(queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
+  const listener = opened.use(createListener(pool, channels));
+  const health = opened.use(startHealthCheck(pool));
+  const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
+  const jobs = createJobs(boss, pool);
+  const closing = opened.adopt(new AbortController(), (it) => it.abort());
+
+  const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });
+  const storage = createStorage({
+    pool,
+    jobPrefix,
+    queueSchema,
+    onStreamEnd: (stream) => notify(pool, STREAM_CHANNEL, stream),
+    onCancelled: (runId) => requestReplay(pool, queue, runId),
+  });
+  const streamer = createStreamer(pool, listener, closing.signal);
+  const world: World = { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streamer, ...queue, close: stopWorld };
+
+  let worker: ReturnType<typeof startWorker> | undefined;
+  const running: RunningWorld = {
+    world,
+    config,
+    workflows: compiled.workflows,
+    deploymentId,
+    isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
+    stop: async () => undefined,
+  };
+  setCurrent(running);
+  opened.defer(() => setCurrent(undefined));
+
+  if (workflowFiles.length > 0) {
+    // The bundles ask for the World while they are loaded, by this variable.
+    process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.url);
+    await compiled.load();
+    for (const id of [compiled.codeVersion, simulated]) await createQueues(boss, queueNames(jobPrefix, id));
+  }
+  if (config.worker) {
+    opened.use(await startSimulatedApi());
+    // Without a login, only the runs that were begun without one.
+    const deploymentIds = config.model === 'simulated' ? [simulated] : [compiled.codeVersion, simulated];
+    worker = startWorker({ ...config, boss, pool, listener, jobs, deploymentIds, concurrency: config.queueConcurrency });
+    opened.adopt(worker, (it) => it.stop());
+  }
+
+  const everything = opened.move();
+  running.stop = () => everything.disposeAsync();
+  return running;
+}

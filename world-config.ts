@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
+import { findUnfinishedRuns, type UnfinishedRun } from './src/postgres/unfinished-runs.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
 import { createListener, notify } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
@@ -30,6 +31,10 @@ export interface RunningWorld {
   workflows: Record<string, { workflowId: string }>;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
   deploymentId: string;
+  /** Whether this process works on the runs of that deployment. */
+  takes(deploymentId: string): boolean;
+  /** The runs of this job prefix that have not ended. */
+  findUnfinishedRuns(): Promise<UnfinishedRun[]>;
   isHealthy(): boolean;
   stop(): Promise<void>;
 }
@@ -91,7 +96,9 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     workflowFiles.length > 0 ? compileWorkflows(config.projectRoot, workflowFiles) : NOT_COMPILED,
   ]);
   const simulated = simulatedDeployment(compiled.codeVersion);
-  const deploymentId = config.model === 'simulated' ? simulated : compiled.codeVersion;
+  // Without a login, only the runs that were begun without one.
+  const deploymentIds = config.model === 'simulated' ? [simulated] : [compiled.codeVersion, simulated];
+  const deploymentId = deploymentIds[0]!;
 
   const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
   const channels = [jobChannel(queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
@@ -118,6 +125,8 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     config,
     workflows: compiled.workflows,
     deploymentId,
+    takes: (id) => deploymentIds.includes(id),
+    findUnfinishedRuns: () => findUnfinishedRuns(pool, jobPrefix),
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
     stop: async () => undefined,
   };
@@ -132,8 +141,6 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   }
   if (config.worker) {
     opened.use(await startSimulatedApi());
-    // Without a login, only the runs that were begun without one.
-    const deploymentIds = config.model === 'simulated' ? [simulated] : [compiled.codeVersion, simulated];
     worker = startWorker({ ...config, boss, pool, listener, jobs, deploymentIds, concurrency: config.queueConcurrency });
     opened.adopt(worker, (it) => it.stop());
   }

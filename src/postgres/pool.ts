@@ -19,11 +19,11 @@ export function createPool(connectionString: string, maxPoolSize: number): Pool 
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-  });
-  pool.on('connect', (client) => {
-    // Queued before the first statement of whoever checked the connection out.
-    client.query(SESSION_SETTINGS).catch(() => undefined);
-    client.on('error', () => undefined);
+    onConnect: async (client) => {
+      // Whoever holds the connection learns of its loss from the next statement.
+      client.on('error', () => undefined);
+      await client.query(SESSION_SETTINGS);
+    },
   });
   // The pool has removed the connection already; the next statement opens another.
   pool.on('error', () => undefined);

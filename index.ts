@@ -1,0 +1,76 @@
+/**
+ * Runs the example workflows, or a worker for them. `index.ts --help` lists modes and options.
+ */
+import { parseCommand, USAGE, type Command } from './src/cli/arguments.ts';
+import { chooseModel } from './src/cli/choose-model.ts';
+import { checkTargetWorld, exitCodeOf, explain } from './src/cli/errors.ts';
+import { announceSimulation, announceUnfinishedRuns, announceWorker } from './src/cli/notices.ts';
+import { createOutput } from './src/cli/output.ts';
+import { readInput } from './src/cli/read-input.ts';
+import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
+import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
+import { getWorldConfig, runWorld, stopWorld, type RunningWorld } from './world-config.ts';
+
+const output = createOutput(process.argv.includes('--json'));
+const interrupted = rejectOnAbort(listenForShutdown(output.note));
+
+try {
+  process.exitCode = await Promise.race([main(parseCommand(process.argv.slice(2))), interrupted]);
+} catch (error) {
+  output.note(explain(error));
+  process.exitCode = exitCodeOf(error);
+} finally {
+  await stopWorld();
+}
+
+async function main(command: Command): Promise<number> {
+  if (command.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const content = command.input === undefined ? SAMPLE_CONTENT : await readInput(command.input);
+  const config = getWorldConfig({ verbose: command.verbose, log: output.note });
+  checkTargetWorld(config, output.note);
+
+  const isWorker = command.mode === 'worker';
+  const model = await chooseModel(config.model, { fallBack: !isWorker });
+  const world = await runWorld({ ...config, model });
+  if (model === 'simulated') announceSimulation(output.note);
+  if (isWorker) {
+    announceWorker(world, output.note);
+    return interrupted;
+  }
+  await announceUnfinishedRuns(world, output.note);
+  return runExamples(world, examplesOf(command, content));
+}
+
+interface Example {
+  workflow: string;
+  input: string;
+  streams: boolean;
+}
+
+function examplesOf({ mode, topic = SAMPLE_TOPIC }: Command, content: string): Example[] {
+  const analysis = { workflow: 'contentAnalysisWorkflow', input: content, streams: true };
+  const research = { workflow: 'multiAgentResearchWorkflow', input: topic, streams: false };
+  if (mode === 'both') return [analysis, research];
+  return mode === 'research' ? [research] : [analysis];
+}
+
+/** Starts the examples at the same time, shows them as they go, and waits for them only. */
+async function runExamples({ workflows }: RunningWorld, examples: Example[]): Promise<number> {
+  // Imported late: the runtime looks for the World when it is loaded.
+  const { start } = await import('workflow/api');
+  const { followStream, waitForRun } = await import('./src/cli/follow-run.ts');
+
+  const runs = await Promise.all(
+    examples.map(async ({ workflow, input, streams }) => {
+      const { runId } = await start(workflows[workflow]!, [input]);
+      output.note(`Started ${workflow}: run ${runId}`);
+      if (streams) await followStream(runId, output.stream);
+      return waitForRun(runId, workflow);
+    }),
+  );
+  output.results(runs);
+  return runs.every(({ status }) => status === 'completed') ? 0 : 1;
+}

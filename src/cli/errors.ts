@@ -1,0 +1,44 @@
+import { fileURLToPath } from 'node:url';
+import { ConfigError, maskSecrets, type WorldConfig } from '../config/config.ts';
+import { isTransient } from '../postgres/transient.ts';
+import { UsageError } from './arguments.ts';
+import { Interrupted } from './shutdown.ts';
+
+/** SQLSTATEs that say what is wrong with the connection string. */
+const REFUSED_BY_SERVER: Record<string, string> = {
+  '28P01': 'The password in WORKFLOW_POSTGRES_URL is wrong.',
+  '28000': 'The server does not let this user in: see its pg_hba.conf.',
+  '3D000': 'The database does not exist: create it, or correct WORKFLOW_POSTGRES_URL.',
+};
+
+/** What the user reads: what failed and what to do; a stack only for what is our mistake. */
+export function explain(error: unknown): string {
+  if (error instanceof Interrupted) return '';
+  if (error instanceof UsageError) return `${error.message}\n  See: npm run example:postgres-world -- --help`;
+  if (error instanceof ConfigError) return maskSecrets(error.message);
+  const { code = '', message = String(error), stack = message } = error as Error & { code?: string };
+  if (code in REFUSED_BY_SERVER) return maskSecrets(`${message}\n  ${REFUSED_BY_SERVER[code]}`);
+  if (isTransient(error)) {
+    return maskSecrets(`Cannot reach PostgreSQL: ${message || code}\n  Check WORKFLOW_POSTGRES_URL, and that the server runs.`);
+  }
+  return maskSecrets(stack);
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Interrupted) return error.exitCode;
+  return error instanceof UsageError ? 2 : 1;
+}
+
+const OUR_WORLD = fileURLToPath(new URL('../../world-config.ts', import.meta.url));
+
+/**
+ * Whichever name the environment gives the World, this program uses ours.
+ * @throws ConfigError for a World that is another one
+ */
+export function checkTargetWorld({ targetWorld }: WorldConfig, note: (line: string) => void): void {
+  if (targetWorld === './world-config.ts' || targetWorld === OUR_WORLD) return;
+  if (targetWorld !== '@workflow/world-postgres') {
+    throw new ConfigError(`WORKFLOW_TARGET_WORLD=${targetWorld} is not the World of this project.\n  Unset it, or write ./world-config.ts`);
+  }
+  note('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
+}

@@ -1,0 +1,50 @@
+import { constants } from 'node:os';
+
+/** How long the work gets to be handed back. */
+const GRACE_MS = 4_500;
+
+/**
+ * Fires at the first SIGINT or SIGTERM, with the exit code as its reason.
+ * That one stops everything in order, a second one at once. If something keeps the process
+ * alive, it ends after five seconds and says what that was.
+ */
+export function listenForShutdown(note: (line: string) => void): AbortSignal {
+  const controller = new AbortController();
+  const stop = (name: 'SIGINT' | 'SIGTERM') => {
+    const exitCode = 128 + constants.signals[name];
+    if (controller.signal.aborted) {
+      note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
+      process.exit(exitCode);
+    }
+    note('\nStopping: handing the work back … (once more to stop at once)');
+    setTimeout(() => {
+      note(`Something did not stop in time: ${process.getActiveResourcesInfo().join(', ')}`);
+      process.exit(exitCode);
+    }, GRACE_MS).unref();
+    controller.abort(exitCode);
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  return controller.signal;
+}
+
+/** Rejects with {@link Interrupted} when the signal fires, for racing against work. */
+export function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  const rejected = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Interrupted(signal.reason as number)), { once: true });
+  });
+  // Nobody may be racing at the moment.
+  rejected.catch(() => undefined);
+  return rejected;
+}
+
+/** The user stopped the program. */
+export class Interrupted extends Error {
+  override name = 'Interrupted';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('interrupted');
+    this.exitCode = exitCode;
+  }
+}

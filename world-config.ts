@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
-import { findUnfinishedRuns, type UnfinishedRun } from './src/postgres/unfinished-runs.ts';
+import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
 import { createListener, notify } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
@@ -18,26 +18,13 @@ import { createJobs, WAKE_CHANNEL } from './src/queue/jobs.ts';
 import { startWorker } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED } from './src/runtime/compile.ts';
-import { getCurrent, setCurrent } from './src/runtime/current-world.ts';
+import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
-import { createStreamer, STREAM_CHANNEL } from './src/streams/streamer.ts';
+import { STREAM_CHANNEL } from './src/streams/chunks.ts';
+import { createStreamer } from './src/streams/streamer.ts';
 
 export type { WorldConfig } from './src/config/config.ts';
-
-export interface RunningWorld {
-  world: World;
-  config: WorldConfig;
-  /** Function name → what `start()` takes. */
-  workflows: Record<string, { workflowId: string }>;
-  /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
-  deploymentId: string;
-  /** Whether this process works on the runs of that deployment. */
-  takes(deploymentId: string): boolean;
-  /** The runs of this job prefix that have not ended. */
-  findUnfinishedRuns(): Promise<UnfinishedRun[]>;
-  isHealthy(): boolean;
-  stop(): Promise<void>;
-}
+export type { RunningWorld } from './src/runtime/current-world.ts';
 
 /** The configuration: the environment and `.env`, and over it what is given here. */
 export function getWorldConfig(partialConfig: Partial<WorldConfig> = {}): WorldConfig {
@@ -57,7 +44,7 @@ export async function initializeWorld(partialConfig: Partial<WorldConfig> = {}):
 
 /** As {@link initializeWorld}, with what is around the World. */
 export async function runWorld(partialConfig: Partial<WorldConfig> = {}): Promise<RunningWorld> {
-  const running = getCurrent<RunningWorld>();
+  const running = getCurrent();
   if (running) return running;
   initializing ??= buildWorld(getWorldConfig(partialConfig)).finally(() => (initializing = undefined));
   return initializing;
@@ -65,26 +52,24 @@ export async function runWorld(partialConfig: Partial<WorldConfig> = {}): Promis
 
 /** @throws Error before {@link initializeWorld} */
 export function getWorld(): World {
-  const running = getCurrent<RunningWorld>();
-  if (!running) throw new Error('The World is not initialized: call initializeWorld() first.');
-  return running.world;
+  return currentWorld();
 }
 
 /** True only while the database answered within the last two seconds and the workers run. */
 export function isWorldHealthy(): boolean {
-  return getCurrent<RunningWorld>()?.isHealthy() ?? false;
+  return getCurrent()?.isHealthy() ?? false;
 }
 
 /** Hands back what this process is working on, at once, and closes everything that was opened. */
 export async function stopWorld(): Promise<void> {
   await initializing?.catch(() => undefined);
-  await getCurrent<RunningWorld>()?.stop();
+  await getCurrent()?.stop();
 }
 
 /** For the Workflow runtime and its tools, which load this module as WORKFLOW_TARGET_WORLD. */
 export default function createWorld(): World {
   const reader = () => initializeWorld({ worker: false, workflowFiles: [] });
-  return getCurrent<RunningWorld>()?.world ?? createLazyWorld(reader, stopWorld);
+  return getCurrent()?.world ?? createLazyWorld(reader, stopWorld);
 }
 
 async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
@@ -135,13 +120,21 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
 
   if (workflowFiles.length > 0) {
     // The bundles ask for the World while they are loaded, by this variable.
-    process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.url);
+    process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
     await compiled.load();
     for (const id of [compiled.codeVersion, simulated]) await createQueues(boss, queueNames(jobPrefix, id));
   }
   if (config.worker) {
     opened.use(await startSimulatedApi());
-    worker = startWorker({ ...config, boss, pool, listener, jobs, deploymentIds, concurrency: config.queueConcurrency });
+    worker = startWorker({
+      ...config,
+      boss,
+      pool,
+      listener,
+      jobs,
+      deploymentIds,
+      concurrency: config.queueConcurrency,
+    });
     opened.adopt(worker, (it) => it.stop());
   }
 

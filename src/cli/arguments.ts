@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 
 const MODES = ['content', 'research', 'both', 'worker'] as const;
-export type Mode = (typeof MODES)[number];
+type Mode = (typeof MODES)[number];
 
 export interface Command {
   mode: Mode;

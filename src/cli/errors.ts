@@ -16,12 +16,14 @@ export function explain(error: unknown): string {
   if (error instanceof Interrupted) return '';
   if (error instanceof UsageError) return `${error.message}\n  See: npm run example:postgres-world -- --help`;
   if (error instanceof ConfigError) return maskSecrets(error.message);
-  const { code = '', message = String(error), stack = message } = error as Error & { code?: string };
+  const { code = '', message, stack } = toError(error);
   if (code in REFUSED_BY_SERVER) return maskSecrets(`${message}\n  ${REFUSED_BY_SERVER[code]}`);
   if (isTransient(error)) {
-    return maskSecrets(`Cannot reach PostgreSQL: ${message || code}\n  Check WORKFLOW_POSTGRES_URL, and that the server runs.`);
+    return maskSecrets(
+      `Cannot reach PostgreSQL: ${message || code}\n  Check WORKFLOW_POSTGRES_URL, and that the server runs.`,
+    );
   }
-  return maskSecrets(stack);
+  return maskSecrets(stack ?? message);
 }
 
 export function exitCodeOf(error: unknown): number {
@@ -38,7 +40,13 @@ const OUR_WORLD = fileURLToPath(new URL('../../world-config.ts', import.meta.url
 export function checkTargetWorld({ targetWorld }: WorldConfig, note: (line: string) => void): void {
   if (targetWorld === './world-config.ts' || targetWorld === OUR_WORLD) return;
   if (targetWorld !== '@workflow/world-postgres') {
-    throw new ConfigError(`WORKFLOW_TARGET_WORLD=${targetWorld} is not the World of this project.\n  Unset it, or write ./world-config.ts`);
+    throw new ConfigError(
+      `WORKFLOW_TARGET_WORLD=${targetWorld} is not the World of this project.\n  Unset it, or write ./world-config.ts`,
+    );
   }
   note('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
+}
+
+function toError(thrown: unknown): Error & { code?: string } {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -3,7 +3,7 @@ import { getRun } from 'workflow/api';
 import type { WorkflowRun } from '@workflow/world';
 import { isSimulated } from '../model/simulated-api.ts';
 import { isTransient } from '../postgres/transient.ts';
-import { currentWorld } from '../runtime/current-world.ts';
+import currentWorld from '../runtime/current-world.ts';
 import type { TextChunk } from '../streams/run-stream.ts';
 
 const STATUS_INTERVAL_MS = 200;

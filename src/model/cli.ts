@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { z } from 'zod';
 
 /** What the provider lets its child inherit: nothing else of our environment reaches the model's process. */
-const INHERITED = /^(HOME|LOGNAME|PATH|SHELL|TERM|USER|LANG|LC_ALL|TMPDIR|HTTPS?_PROXY|NO_PROXY)$|^(ANTHROPIC|CLAUDE|AWS|GOOGLE)_/i;
+const INHERITED =
+  /^(HOME|LOGNAME|PATH|SHELL|TERM|USER|LANG|LC_ALL|TMPDIR|HTTPS?_PROXY|NO_PROXY)$|^(ANTHROPIC|CLAUDE|AWS|GOOGLE)_/i;
 
 /** Set for every call: no telemetry, no updates, and no retries beneath ours (the CLI's own take 186 s to report a 401). */
 export const CLI_SETTINGS = {

@@ -10,7 +10,7 @@ import { simulateObject, simulateText } from './simulated-answers.ts';
 const SIMULATED = '-simulated';
 
 /** A pace at which a person can follow. */
-const WORD_INTERVAL_MS = 25;
+const WORD_INTERVAL_MS = 12;
 
 const contentBlocks = z.union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))]);
 const request = z.looseObject({

@@ -33,6 +33,8 @@ export function fromSchema(schema: JsonSchema, known: Record<string, unknown>): 
       return false;
     case 'null':
       return null;
+    case 'string':
+    case undefined:
     default:
       return 'simulated';
   }

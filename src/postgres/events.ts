@@ -47,11 +47,11 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && REFUSED_AFTER_ABORT.has(event.eventType)) {
-      throw new LeaseLostError(`${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`);
+      throw new LeaseLostError(
+        `${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`,
+      );
     }
-    const begin = RECREATED_BY_REPLAY.has(event.eventType)
-      ? 'BEGIN; SET LOCAL synchronous_commit = off'
-      : 'BEGIN';
+    const begin = RECREATED_BY_REPLAY.has(event.eventType) ? 'BEGIN; SET LOCAL synchronous_commit = off' : 'BEGIN';
     const ended = endingStreams(scope, event);
     const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ended);
     const attempt = () => transaction(pool, write, begin);
@@ -65,8 +65,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     return result;
   }
 
-  // The interface overloads `create` for run_created, whose run id may be null.
-  return { ...stock, create: create as Storage['events']['create'] };
+  return { ...stock, create };
 }
 
 async function writeEvent(
@@ -89,10 +88,10 @@ async function writeEvent(
   const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), order.renumber);
   const result =
     event.eventType === 'step_started'
-      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, scope as StepScope)
+      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, stepOf(scope))
       : await execute();
 
-  if (result.event) result.event.eventId = order.renumber(result.event.eventId) as string;
+  if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
   if (run && order.last) await recordEvents(client, runId, order.last, wakes(event, result));
   return result;
@@ -105,9 +104,13 @@ function seedOf(event: AnyEventRequest): Omit<RunSeed, 'jobPrefix'> | undefined 
   return deploymentId && workflowName ? { deploymentId, workflowName } : undefined;
 }
 
+function stepOf(scope: Scope | undefined): StepScope | undefined {
+  return scope?.kind === 'step' ? scope : undefined;
+}
+
 function endingStreams(scope: Scope | undefined, event: AnyEventRequest): ReadonlySet<string> {
   const endsStep = event.eventType === 'step_completed' || event.eventType === 'step_failed';
-  return scope?.kind === 'step' && endsStep ? scope.endingStreams : new Set();
+  return (endsStep && stepOf(scope)?.endingStreams) || new Set();
 }
 
 function wakes(event: AnyEventRequest, result: EventResult): boolean {

@@ -44,8 +44,7 @@ export class JoinedPool extends Pool {
 function joined(client: PoolClient, mapValue: (value: unknown) => unknown): PoolClient {
   let last: Promise<unknown> = Promise.resolve();
   const query = (statement: unknown, values?: unknown[]) => {
-    const send = () =>
-      (client.query as (...args: unknown[]) => Promise<unknown>)(statement, values?.map(mapValue));
+    const send = () => (client.query as (...args: unknown[]) => Promise<unknown>)(statement, values?.map(mapValue));
     const result = last.then(send, send);
     last = result.catch(() => undefined);
     return result;

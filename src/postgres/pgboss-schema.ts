@@ -53,8 +53,9 @@ async function isMigration0008Applied(client: ClientBase): Promise<boolean> {
     `SELECT to_regclass('workflow_drizzle.workflow_migrations') IS NOT NULL AS exists`,
   );
   if (!rows[0]?.exists) return false;
-  const applied = await client.query('SELECT FROM workflow_drizzle.workflow_migrations WHERE created_at >= $1 LIMIT 1', [
-    MIGRATION_0008,
-  ]);
+  const applied = await client.query(
+    'SELECT FROM workflow_drizzle.workflow_migrations WHERE created_at >= $1 LIMIT 1',
+    [MIGRATION_0008],
+  );
   return applied.rowCount === 1;
 }

@@ -1,6 +1,7 @@
 import type { WorldConfig } from '../config/config.ts';
+import { assertSetUp } from './assert-set-up.ts';
 import { joinEmbeddedServer } from './embedded/server.ts';
-import { assertSetUp, setUpDatabase } from './setup.ts';
+import { setUpDatabase } from './setup.ts';
 
 /**
  * A database that is set up: the user's, in which nothing is created here, or the embedded one.

@@ -50,7 +50,11 @@ export async function recordEvents(client: ClientBase, runId: string, lastEventI
 }
 
 /** The run's `wake_seq`; 0 for a run that does not exist yet. */
-export async function readWakeSeq(client: ClientBase | Pool, runId: string, lock: '' | 'FOR UPDATE' = ''): Promise<number> {
+export async function readWakeSeq(
+  client: ClientBase | Pool,
+  runId: string,
+  lock: '' | 'FOR UPDATE' = '',
+): Promise<number> {
   const { rows } = await client.query<{ wake_seq: number }>(
     `SELECT wake_seq FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
     [runId],

@@ -4,7 +4,6 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import { Client } from 'pg';
 import { PgBoss } from 'pg-boss';
-import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs, createPgbossView } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA, migrateEngine } from './migrations.ts';
 
@@ -92,23 +91,4 @@ async function listTables(client: Client, queueSchema: string): Promise<string[]
     [['workflow', ENGINE_SCHEMA, queueSchema, 'pgboss']],
   );
   return rows.map(({ name }) => name);
-}
-
-/** @throws ConfigError naming the command that sets the database up, unless that was done */
-export async function assertSetUp(connectionString: string, queueSchema: string): Promise<void> {
-  const client = new Client({ connectionString, application_name: 'postgres-world check' });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ name: string; exists: boolean }>(
-      'SELECT name, to_regclass(name) IS NOT NULL AS exists FROM unnest($1::text[]) AS name',
-      [['workflow.workflow_runs', `${queueSchema}.job`, `${ENGINE_SCHEMA}.run_progress`]],
-    );
-    const missing = rows.filter(({ exists }) => !exists).map(({ name }) => name);
-    if (missing.length === 0) return;
-    throw new ConfigError(
-      `The database is not set up: ${missing.join(', ')} is missing.\n  Run: npm run postgres-world:setup`,
-    );
-  } finally {
-    await client.end();
-  }
 }

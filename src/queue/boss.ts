@@ -3,7 +3,7 @@ import type { Pool, PoolClient } from 'pg';
 import { PgBoss, type Db, type QueueOptions } from 'pg-boss';
 import type { WorldConfig } from '../config/config.ts';
 
-export const HEARTBEAT_SECONDS = 10;
+const HEARTBEAT_SECONDS = 10;
 const MONITOR_SECONDS = 2;
 
 /** Above the runtime's own 48 deliveries, after which it ends the run or step with a reason. */
@@ -65,7 +65,7 @@ export async function createQueues(boss: PgBoss, { flows, steps }: QueueNames): 
 
 /** The `db` option of pg-boss, for statements on a pool or inside an open transaction. */
 export function onPool(queryable: Pool | PoolClient): Db {
-  return { executeSql: (text, values) => queryable.query(text, values as unknown[] | undefined) };
+  return { executeSql: (text, values) => queryable.query(text, values) };
 }
 
 /** Where pg-boss announces new jobs; the payload is the queue's name. */

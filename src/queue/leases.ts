@@ -8,7 +8,7 @@ const REFRESH_INTERVAL_MS = 3_000;
 const DOUBT_MS = 30_000;
 
 /** Why a lease's signal fired. */
-export type LeaseEnd = 'lost' | 'shutdown';
+type LeaseEnd = 'lost' | 'shutdown';
 
 export interface Leases extends Disposable {
   /** The lease that a fetched job is. Call `release` once it was completed or given up. */

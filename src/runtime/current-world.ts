@@ -1,22 +1,41 @@
 import type { World } from '@workflow/world';
+import type { WorldConfig } from '../config/config.ts';
+import type { UnfinishedRun } from '../postgres/unfinished-runs.ts';
 
-/**
- * The World of this process. On `globalThis`, because under tsx a module exists twice once it was
- * both imported (by us) and required (by the runtime, which loads WORKFLOW_TARGET_WORLD that way).
- */
+/** The World of this process, and what is around it. */
+export interface RunningWorld {
+  world: World;
+  config: WorldConfig;
+  /** Function name → what `start()` takes. */
+  workflows: Record<string, { workflowId: string }>;
+  /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
+  deploymentId: string;
+  /** Whether this process works on the runs of that deployment. */
+  takes(deploymentId: string): boolean;
+  /** The runs of this job prefix that have not ended, oldest first. */
+  findUnfinishedRuns(): Promise<UnfinishedRun[]>;
+  isHealthy(): boolean;
+  stop(): Promise<void>;
+}
+
+/** On `globalThis`, because under tsx a module exists twice once it was both imported and required. */
 const CURRENT = Symbol.for('postgres-world/current');
-const registry = globalThis as typeof globalThis & { [CURRENT]?: unknown };
+const registry = globalThis as typeof globalThis & { [CURRENT]?: RunningWorld };
 
-export function setCurrent<T extends { world: World }>(current: T | undefined): void {
+export function setCurrent(current: RunningWorld | undefined): void {
   registry[CURRENT] = current;
 }
 
-export function getCurrent<T extends { world: World }>(): T | undefined {
-  return registry[CURRENT] as T | undefined;
+export function getCurrent(): RunningWorld | undefined {
+  return registry[CURRENT];
 }
 
-/** @throws Error before a World was initialized */
-export function currentWorld(): World {
+/**
+ * Also what the runtime calls in our own processes, which point WORKFLOW_TARGET_WORLD at this file:
+ * to require world-config.ts under tsx would load all of it a second time (0.6 s).
+ * @throws Error before a World was initialized
+ */
+export default function currentWorld(): World {
   const current = getCurrent();
   if (!current) throw new Error('The World is not initialized: call initializeWorld() of world-config.ts first.');
   return current.world;

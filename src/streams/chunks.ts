@@ -1,5 +1,8 @@
 import type { ClientBase, Pool } from 'pg';
 
+/** Announces the name of a stream that has something new. */
+export const STREAM_CHANNEL = 'workflow_stream';
+
 /** Decimal digits of an index in a chunk's id: as long as the ULID that world-postgres puts there. */
 const INDEX_DIGITS = 26;
 const UNIQUE_VIOLATION = '23505';

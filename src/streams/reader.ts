@@ -2,8 +2,7 @@ import type { Pool } from 'pg';
 import type { Listener } from '../postgres/listener.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
-import { readChunks } from './chunks.ts';
-import { STREAM_CHANNEL } from './streamer.ts';
+import { readChunks, STREAM_CHANNEL } from './chunks.ts';
 
 /** A notification that got lost costs this long. */
 const POLL_INTERVAL_MS = 1_000;

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
-import { currentWorld } from '../runtime/current-world.ts';
+import currentWorld from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 
 /** Tokens that arrive within this time become one row and one notification. */

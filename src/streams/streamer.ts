@@ -1,10 +1,8 @@
 import type { Streamer } from '@workflow/world';
 import type { Pool } from 'pg';
 import { notify, type Listener } from '../postgres/listener.ts';
-import { appendChunks, measureStream, readChunks } from './chunks.ts';
+import { appendChunks, measureStream, readChunks, STREAM_CHANNEL } from './chunks.ts';
 import { createStreamReader } from './reader.ts';
-
-export const STREAM_CHANNEL = 'workflow_stream';
 
 const encoder = new TextEncoder();
 

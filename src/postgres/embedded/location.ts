@@ -11,7 +11,7 @@ const OUTSIDE = '/var/lib/postgres-world';
 /** PostgreSQL refuses to run as root. The second of these exists everywhere. */
 const UNPRIVILEGED_USERS = ['postgres', 'nobody'];
 
-export interface ServerUser {
+interface ServerUser {
   uid: number;
   gid: number;
 }
@@ -31,11 +31,10 @@ export interface ServerLocation {
 export async function locateServer(projectRoot: string): Promise<ServerLocation> {
   const { initdb, pg_ctl: pgCtl, postgres } = await binaries();
   const user = process.getuid?.() === 0 ? unprivilegedUser() : undefined;
-  const reachable = user === undefined || spawnSync(postgres, ['--version'], { ...user, cwd: '/' }).status === 0;
-  if (reachable) {
-    const directory = join(projectRoot, '.postgres');
-    await mkdir(directory, { recursive: true, mode: 0o755 });
-    return { directory, outside: false, initdb, pgCtl, user };
+  const inside = join(projectRoot, '.postgres');
+  await mkdir(inside, { recursive: true, mode: 0o755 });
+  if (user === undefined || (canEnter(inside, user) && canEnter(dirname(postgres), user))) {
+    return { directory: inside, outside: false, initdb, pgCtl, user };
   }
   const project = createHash('sha256').update(projectRoot).digest('hex').slice(0, 12);
   const directory = join(OUTSIDE, project);
@@ -80,6 +79,11 @@ function unprivilegedUser(): ServerUser {
     `PostgreSQL does not run as root, and there is no user ${UNPRIVILEGED_USERS.join(' or ')} to run it as.\n` +
       '  Run this as another user, or set WORKFLOW_POSTGRES_URL to a server of your own.',
   );
+}
+
+function canEnter(directory: string, user: ServerUser): boolean {
+  // In a shell, since Node changes the directory before it changes the user.
+  return spawnSync('/bin/sh', ['-c', 'cd "$0"', directory], { ...user, cwd: '/' }).status === 0;
 }
 
 async function copyBinaries(native: string, directory: string): Promise<string> {

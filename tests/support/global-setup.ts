@@ -1,0 +1,36 @@
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import type { TestProject } from 'vitest/node';
+import { joinEmbeddedServer } from '../../src/postgres/embedded/server.ts';
+import { setUpDatabase } from '../../src/postgres/setup.ts';
+import { query } from './database.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** A server for tests only. */
+    serverUrl: string;
+    /** A database that was set up, to make others from. */
+    templateDatabase: string;
+  }
+}
+
+/** One real PostgreSQL for all tests, beside the one of the examples. */
+export default async function setup(project: TestProject) {
+  const directory = join(import.meta.dirname, '../../.test');
+  await mkdir(directory, { recursive: true });
+  const server = await joinEmbeddedServer(directory);
+  const templateDatabase = `template_${process.pid}`;
+  await query(server.connectionString, `CREATE DATABASE ${templateDatabase}`);
+  await setUpDatabase(withDatabase(server.connectionString, templateDatabase), 'workflow_queue');
+  project.provide('serverUrl', server.connectionString);
+  project.provide('templateDatabase', templateDatabase);
+
+  return async () => {
+    await query(server.connectionString, `DROP DATABASE IF EXISTS ${templateDatabase} WITH (FORCE)`);
+    await server[Symbol.asyncDispose]();
+  };
+}
+
+function withDatabase(url: string, database: string): string {
+  return Object.assign(new URL(url), { pathname: `/${database}` }).href;
+}

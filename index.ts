@@ -12,7 +12,8 @@ import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
 import { getWorldConfig, runWorld, stopWorld, type RunningWorld } from './world-config.ts';
 
 const output = createOutput(process.argv.includes('--json'));
-const interrupted = rejectOnAbort(listenForShutdown(output.note));
+const stopping = listenForShutdown(output.note);
+const interrupted = rejectOnAbort(stopping);
 
 try {
   process.exitCode = await Promise.race([main(parseCommand(process.argv.slice(2))), interrupted]);
@@ -35,6 +36,7 @@ async function main(command: Command): Promise<number> {
   const isWorker = command.mode === 'worker';
   const model = await chooseModel(config.model, { fallBack: !isWorker });
   const world = await runWorld({ ...config, model });
+  stopping.throwIfAborted();
   if (model === 'simulated') announceSimulation(output.note);
   if (isWorker) {
     announceWorker(world, output.note);

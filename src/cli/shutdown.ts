@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 const GRACE_MS = 4_500;
 
 /**
- * Fires at the first SIGINT or SIGTERM, with the exit code as its reason.
+ * Fires at the first SIGINT or SIGTERM; its reason is an {@link Interrupted}.
  * That one stops everything in order, a second one at once. If something keeps the process
  * alive, it ends after five seconds and says what that was.
  */
@@ -21,7 +21,7 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
       note(`Something did not stop in time: ${process.getActiveResourcesInfo().join(', ')}`);
       process.exit(exitCode);
     }, GRACE_MS).unref();
-    controller.abort(exitCode);
+    controller.abort(new Interrupted(exitCode));
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
@@ -31,14 +31,14 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
 /** Rejects with {@link Interrupted} when the signal fires, for racing against work. */
 export function rejectOnAbort(signal: AbortSignal): Promise<never> {
   const rejected = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(new Interrupted(signal.reason as number)), { once: true });
+    signal.addEventListener('abort', () => reject(signal.reason as Interrupted), { once: true });
   });
   // Nobody may be racing at the moment.
   rejected.catch(() => undefined);
   return rejected;
 }
 
-/** The user stopped the program. */
+/** The user stopped the program, by a signal. */
 export class Interrupted extends Error {
   override name = 'Interrupted';
   readonly exitCode: number;

@@ -1,4 +1,5 @@
 import type { EventResult } from '@workflow/world';
+import { RunExpiredError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
 import type { StepScope } from '../runtime/scope.ts';
 
@@ -12,6 +13,7 @@ export interface StepStart {
  * Starts a step without charging it for executions that were cut off. The runtime takes every
  * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
  * proves that the one before it never ended.
+ * @throws RunExpiredError when the run has ended
  * @param start writes the event, in the open transaction
  */
 export async function chargeAttempt(
@@ -20,12 +22,17 @@ export async function chargeAttempt(
   start: () => Promise<EventResult>,
   scope: StepScope | undefined,
 ): Promise<EventResult> {
-  const { rows } = await client.query<{ interruptions: number; running: boolean }>(
-    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions
-     FROM workflow.workflow_steps s LEFT JOIN workflow_engine.step_progress p USING (step_id)
+  const { rows } = await client.query<{ interruptions: number; running: boolean; run_status: string }>(
+    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status
+     FROM workflow.workflow_steps s
+     JOIN workflow.workflow_runs r ON r.id = s.run_id
+     LEFT JOIN workflow_engine.step_progress p USING (step_id)
      WHERE s.run_id = $1 AND s.step_id = $2 FOR UPDATE OF s`,
     [runId, stepId],
   );
+  // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
+  const runStatus = rows[0]?.run_status ?? 'running';
+  if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();
   if (rows[0]?.running) {

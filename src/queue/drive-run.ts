@@ -54,8 +54,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       const again = await executeStep(step, lease, context.deploymentId, stepSignal);
       if (again !== undefined) await toStepQueue(step, again);
     } catch {
-      // Not an answer of the step: the lease is gone, or the database is. If it is still ours to see to, queue it.
-      if (!lease.signal.aborted) await toStepQueue(step, REDELIVERY_SECONDS).catch(() => undefined);
+      // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
+      if (!stepSignal.aborted) await toStepQueue(step, REDELIVERY_SECONDS).catch(() => undefined);
     } finally {
       executing.delete(step.payload.stepId);
       stepSlots.give();

@@ -3,6 +3,7 @@ import type { Listener } from '../postgres/listener.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
 import { readChunks, STREAM_CHANNEL } from './chunks.ts';
+import { hasRunEnded } from './run-ended.ts';
 
 /** A notification that got lost costs this long. */
 const POLL_INTERVAL_MS = 1_000;
@@ -36,7 +37,7 @@ export function createStreamReader(
   /** Hands over what there is; false if that is nothing yet. */
   async function deliver(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
     // In this order: a run that had ended before the chunks were read has no others.
-    const runEnded = await hasRunEnded(pool, stream);
+    const runEnded = await hasRunEnded(pool, stream).catch(falseWhileAway);
     const chunks = await readChunks(pool, stream, nextIndex, CHUNKS_PER_READ).catch(emptyWhileAway);
     for (const { index, data, eof } of chunks) {
       if (cancelled) return true;
@@ -73,20 +74,12 @@ export function createStreamReader(
   );
 }
 
-/** Whether the run that a stream is named after is over: then nothing comes any more, end mark or not. */
-async function hasRunEnded(pool: Pool, stream: string): Promise<boolean> {
-  const ulid = /^strm_([0-9A-Z]{26})_user/.exec(stream)?.[1];
-  if (!ulid) return false;
-  const { rows } = await pool
-    .query<{ ended: boolean }>(
-      `SELECT status IN ('completed', 'failed', 'cancelled') AS ended FROM workflow.workflow_runs WHERE id = $1`,
-      [`wrun_${ulid}`],
-    )
-    .catch((error: unknown) => ({ rows: emptyWhileAway(error) }));
-  return rows[0]?.ended ?? false;
-}
-
 function emptyWhileAway(error: unknown): never[] {
   if (isTransient(error)) return [];
+  throw error;
+}
+
+function falseWhileAway(error: unknown): false {
+  if (isTransient(error)) return false;
   throw error;
 }

@@ -3,6 +3,7 @@ import type { Pool } from 'pg';
 import { notify, type Listener } from '../postgres/listener.ts';
 import { appendChunks, measureStream, readChunks, STREAM_CHANNEL } from './chunks.ts';
 import { createStreamReader } from './reader.ts';
+import { hasRunEnded } from './run-ended.ts';
 
 const encoder = new TextEncoder();
 
@@ -12,6 +13,13 @@ export function createStreamer(pool: Pool, listener: Listener, closing: AbortSig
     const bytes = chunks.map((chunk) => (typeof chunk === 'string' ? encoder.encode(chunk) : chunk));
     await appendChunks(pool, stream, runId, bytes, eof);
     await notify(pool, STREAM_CHANNEL, stream);
+  };
+
+  const measure = async (stream: string) => {
+    // In this order: a run that had ended before the measuring has no further chunks.
+    const runEnded = await hasRunEnded(pool, stream);
+    const { length, ended } = await measureStream(pool, stream);
+    return { length, done: ended || runEnded };
   };
 
   return {
@@ -36,20 +44,20 @@ export function createStreamer(pool: Pool, listener: Listener, closing: AbortSig
     async getStreamChunks(stream, _runId, options) {
       const limit = Math.min(options?.limit ?? 100, 1_000);
       const from = options?.cursor ? Number(options.cursor) : 0;
-      const { length, ended } = await measureStream(pool, stream);
+      const { length, done } = await measure(stream);
       const chunks = await readChunks(pool, stream, from, Math.min(limit, Math.max(0, length - from)));
       const next = from + chunks.length;
       return {
         data: chunks.map(({ index, data }) => ({ index, data: new Uint8Array(data) })),
         cursor: next < length ? String(next) : null,
         hasMore: next < length,
-        done: ended,
+        done,
       };
     },
 
     async getStreamInfo(stream) {
-      const { length, ended } = await measureStream(pool, stream);
-      return { tailIndex: length - 1, done: ended };
+      const { length, done } = await measure(stream);
+      return { tailIndex: length - 1, done };
     },
   };
 }

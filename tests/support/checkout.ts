@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { listProcesses } from './processes.ts';
+import { PROJECT } from './program.ts';
+import { until } from './until.ts';
+
+/**
+ * A copy of the project, with the same node_modules and an embedded server of its own.
+ * @param mode of its folder: 0o700 for one that only its owner can enter
+ */
+export async function createCheckout(mode: number): Promise<string> {
+  const checkout = await realpath(await mkdtemp(join(tmpdir(), 'postgres-world-checkout-')));
+  await chmod(checkout, mode);
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: PROJECT });
+  for (const file of files.toString().split('\n').filter(Boolean)) {
+    await mkdir(dirname(join(checkout, file)), { recursive: true });
+    await cp(join(PROJECT, file), join(checkout, file)).catch(ignoreDeleted);
+  }
+  await symlink(join(PROJECT, 'node_modules'), join(checkout, 'node_modules'));
+  onTestFinished(async () => {
+    await until('the embedded server has stopped', async () => (await postmasters(checkout)).length === 0, 15_000);
+    await rm(checkout, { recursive: true, force: true });
+  });
+  return checkout;
+}
+
+/** The servers that run on the data of a folder. */
+export async function postmasters(folder: string) {
+  return (await listProcesses()).filter(({ command }) => /postgres\b.* -D /.test(command) && command.includes(folder));
+}
+
+function ignoreDeleted(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}

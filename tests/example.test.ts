@@ -119,7 +119,10 @@ test('a run whose process was killed is finished by a worker, without repeating 
     const steps = await database.query(`SELECT FROM workflow_steps WHERE status = 'completed'`);
     return steps.length === 2;
   });
-  await until('the report is being written', async () => (await database.query('SELECT FROM workflow_stream_chunks')).length > 3);
+  await until(
+    'the report is being written',
+    async () => (await database.query('SELECT FROM workflow_stream_chunks')).length > 3,
+  );
   const clis = await runningClis(victim.pid);
   expect(clis).toHaveLength(1);
   victim.kill('SIGKILL');
@@ -158,7 +161,9 @@ test('an example that finds unfinished runs says so, and waits only for its own'
   const { exitCode, stderr } = await run(second);
 
   expect(exitCode).toBe(0);
-  expect(stderr).toMatch(/1 unfinished run from before, which this process finishes beside its own:\n {2}wrun_\w+ contentAnalysisWorkflow/);
+  expect(stderr).toMatch(
+    /1 unfinished run from before, which this process finishes beside its own:\n {2}wrun_\w+ contentAnalysisWorkflow/,
+  );
 });
 
 test('Ctrl+C hands the work back within 5 s and leaves no process behind', async () => {

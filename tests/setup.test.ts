@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { createTestDatabase } from './support/database.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 
-const setUp = (url: string) => run(startProgram(join(PROJECT, 'setup-db.ts'), [], { env: { WORKFLOW_POSTGRES_URL: url } }));
+const setUp = (url: string) =>
+  run(startProgram(join(PROJECT, 'setup-db.ts'), [], { env: { WORKFLOW_POSTGRES_URL: url } }));
 
 test('setup prints what exists, hides the password, and can be repeated', async () => {
   const database = await createTestDatabase({ setUp: false });
@@ -12,7 +13,12 @@ test('setup prints what exists, hides the password, and can be repeated', async 
 
   for (const { exitCode, stdout } of [first, second]) {
     expect(exitCode).toBe(0);
-    for (const table of ['workflow.workflow_runs', 'workflow_queue.job', 'workflow_engine.run_progress', 'pgboss.job']) {
+    for (const table of [
+      'workflow.workflow_runs',
+      'workflow_queue.job',
+      'workflow_engine.run_progress',
+      'pgboss.job',
+    ]) {
       expect(stdout).toContain(`  ${table}\n`);
     }
     expect(stdout).not.toContain(new URL(database.url).password);
@@ -25,7 +31,9 @@ test('after setup, workflow tables need no schema name, and the queue shows as p
   await setUp(database.url);
 
   expect(await database.query(`SELECT * FROM workflow_runs WHERE status = 'running'`)).toEqual([]);
-  expect(await database.query(`SELECT count(*)::int AS jobs FROM pgboss.job WHERE state = 'created'`)).toEqual([{ jobs: 0 }]);
+  expect(await database.query(`SELECT count(*)::int AS jobs FROM pgboss.job WHERE state = 'created'`)).toEqual([
+    { jobs: 0 },
+  ]);
 });
 
 test('two setups at the same time both succeed', async () => {
@@ -38,7 +46,9 @@ test('two setups at the same time both succeed', async () => {
 test("setup refuses where it would drop somebody else's pg-boss, and changes nothing", async () => {
   const database = await createTestDatabase({ setUp: false });
   await database.query('CREATE SCHEMA pgboss');
-  await database.query('CREATE TABLE pgboss.job (name text, data jsonb, singleton_key text, retry_limit int, state text)');
+  await database.query(
+    'CREATE TABLE pgboss.job (name text, data jsonb, singleton_key text, retry_limit int, state text)',
+  );
   await database.query(`INSERT INTO pgboss.job (name, state) VALUES ('theirs', 'created')`);
   const { exitCode, stderr } = await setUp(database.url);
 
@@ -58,7 +68,9 @@ test("setup leaves a pgboss schema alone that somebody made after the World's mi
   const { exitCode } = await setUp(database.url);
 
   expect(exitCode).toBe(0);
-  expect(await database.query(`SELECT FROM pg_class WHERE oid = 'pgboss.job'::regclass AND relkind = 'r'`)).toHaveLength(1);
+  expect(
+    await database.query(`SELECT FROM pg_class WHERE oid = 'pgboss.job'::regclass AND relkind = 'r'`),
+  ).toHaveLength(1);
 });
 
 test('a role that owns the database but is no superuser can set it up', async () => {

@@ -14,7 +14,11 @@ const WORDS = Array.from({ length: 60 }, (_, n) => `word${n}`);
 const TEXT = WORDS.map((word) => `${word} `).join('');
 
 const textOf = (chunks: TextChunk[]) => chunks.map(({ text }) => text).join('');
-const parse = (stdout: string) => stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line) as TextChunk);
+const parse = (stdout: string) =>
+  stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as TextChunk);
 
 test('a reader in another process gets the stream live, and from any index', async () => {
   const app = await createApplication();
@@ -40,7 +44,9 @@ test('a reader loses and repeats nothing when its LISTEN session and its connect
   const reader = startProgram(PROCESS, ['read', runId], { env: app.env });
   for (const word of ['word3', 'word10', 'word17']) {
     await reader.says(word);
-    await app.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()');
+    await app.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+    );
   }
 
   expect(await reader.exited).toBe(0);

@@ -84,10 +84,10 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
   }
 }
 
-/** Without the source map, which changes with every comment and with the bodies of steps. */
+/** Without comments, which hold a source map that changes with the bodies of steps, and paths of this machine. */
 async function hashWorkflows(file: string): Promise<string> {
   const source = await readFile(file, 'utf8');
-  return digest(source.replace(/^\/\/# sourceMappingURL=.*$/gm, ''));
+  return digest(source.replace(/^\s*\/\/.*$/gm, '').replace(/"[^"\n]*\bnode_modules\//g, '"node_modules/'));
 }
 
 async function hashFiles(directory: string): Promise<string> {

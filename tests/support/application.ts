@@ -19,7 +19,9 @@ export interface Application extends TestDatabase {
 
 export async function createApplication(): Promise<Application> {
   const database = await createTestDatabase();
-  await database.query('CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())');
+  await database.query(
+    'CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())',
+  );
   const env = { WORKFLOW_POSTGRES_URL: database.url };
 
   const application: Application = {

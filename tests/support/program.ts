@@ -14,7 +14,7 @@ export interface Program {
   exited: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
   /** Waits until the program has written this, on stdout or stderr. */
-  says(text: string | RegExp): Promise<void>;
+  says(text: string | RegExp): Promise<true>;
 }
 
 export interface ProgramOptions {

@@ -36,12 +36,12 @@ export async function waitForRun(runId: string, workflow: string): Promise<Finis
 
 /** Shows the run's stream as it is written. Where a step was repeated, what it wrote before does not count. */
 export async function followStream(runId: string, show: (text: string) => void): Promise<void> {
-  let current = 0;
-  for await (const { attempt, text } of getRun(runId).getReadable<TextChunk>()) {
-    if (attempt < current) continue;
-    if (current > 0 && attempt > current) show('\n\n↻ The step was interrupted; from its beginning:\n\n');
+  let last = { attempt: 0, index: -1 };
+  for await (const { attempt, index, text } of getRun(runId).getReadable<TextChunk>()) {
+    if (attempt < last.attempt || (attempt === last.attempt && index <= last.index)) continue;
+    if (last.attempt > 0 && attempt > last.attempt) show('\n\n↻ The step was interrupted; from its beginning:\n\n');
     show(text);
-    current = attempt;
+    last = { attempt, index };
   }
 }
 

@@ -6,7 +6,7 @@ import { endStream } from '../streams/chunks.ts';
 import { createEventOrder } from './event-order.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { transaction } from './pool.ts';
-import { lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
+import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
 import { chargeAttempt } from './step-progress.ts';
 import { retryTransient } from './transient.ts';
 
@@ -79,9 +79,11 @@ async function writeEvent(
 ): Promise<EventResult> {
   const seed = seedOf(event);
   if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
+  const run = await lockRun(client, runId);
   const mustHold = scope?.kind === 'replay' || event.eventType === 'step_started' ? scope?.lease : undefined;
-  const run = await lockRun(client, queueSchema, runId, mustHold);
-  if (run && !run.leaseHeld) throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
+  if (mustHold && !(await lockLease(client, queueSchema, mustHold))) {
+    throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
+  }
 
   const order = createEventOrder(run?.lastEventId);
   const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;

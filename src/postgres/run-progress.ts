@@ -10,8 +10,6 @@ export interface RunSeed {
 export interface LockedRun {
   /** ULID, without the prefix `wevt_`. */
   lastEventId: string | undefined;
-  /** Whether the lease given is still active; true if none was given. */
-  leaseHeld: boolean;
 }
 
 /** Adds the run's row unless it is there. */
@@ -24,21 +22,24 @@ export async function seedRun(client: ClientBase, runId: string, seed: RunSeed):
 }
 
 /** Locks the run's row until the transaction ends: events of one run come one after the other. */
-export async function lockRun(
-  client: ClientBase,
-  queueSchema: string,
-  runId: string,
-  lease?: Lease,
-): Promise<LockedRun | undefined> {
-  const { rows } = await client.query<{ last_event_id: string | null; held: boolean }>(
-    `SELECT p.last_event_id,
-            $2::uuid IS NULL OR EXISTS (
-              SELECT FROM ${queueSchema}.job j
-              WHERE j.name = $3 AND j.id = $2 AND j.retry_count = $4 AND j.state = 'active') AS held
-     FROM workflow_engine.run_progress p WHERE p.run_id = $1 FOR UPDATE OF p`,
-    [runId, lease?.jobId ?? null, lease?.queue ?? null, lease?.retryCount ?? null],
+export async function lockRun(client: ClientBase, runId: string): Promise<LockedRun | undefined> {
+  const { rows } = await client.query<{ last_event_id: string | null }>(
+    'SELECT last_event_id FROM workflow_engine.run_progress WHERE run_id = $1 FOR UPDATE',
+    [runId],
   );
-  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined, leaseHeld: rows[0].held };
+  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined };
+}
+
+/**
+ * Whether the lease is held; if so, it cannot be lost before the transaction ends. After
+ * {@link lockRun}: the row before the job, everywhere, so that there is no deadlock.
+ */
+export async function lockLease(client: ClientBase, queueSchema: string, lease: Lease): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM ${queueSchema}.job WHERE name = $1 AND id = $2 AND retry_count = $3 AND state = 'active' FOR SHARE`,
+    [lease.queue, lease.jobId, lease.retryCount],
+  );
+  return rowCount === 1;
 }
 
 /** Notes the events that the open transaction wrote; `wakes` says whether a replay can observe one. */

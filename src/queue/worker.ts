@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { PgBoss } from 'pg-boss';
 import type { Listener } from '../postgres/listener.ts';
@@ -14,6 +15,8 @@ import { workflowQueueName } from './world-queue.ts';
 /** Runs are driven beside the steps, not instead of them; this bounds their memory. */
 const RUNS_PER_STEP_SLOT = 2;
 const MIN_RUNS = 10;
+
+const STOP_PATIENCE_MS = 3_000;
 
 export interface WorkerOptions {
   boss: PgBoss;
@@ -56,7 +59,8 @@ export function startWorker(options: WorkerOptions): Worker {
       const deploymentId = deploymentOf.get(queue) as string;
       const onWake = (runId: string, callback: () => void) => {
         driven.set(runId, callback);
-        return () => void driven.delete(runId);
+        // A driver that lost the run may outlive the next one's beginning, in this same process.
+        return () => void (driven.get(runId) === callback && driven.delete(runId));
       };
       const queues = queueNames(jobPrefix, deploymentId);
       return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake }, leases);
@@ -101,7 +105,8 @@ export function startWorker(options: WorkerOptions): Worker {
       for (const stop of stopListening) stop();
       const stopped = Promise.all([runLoop.stop(), stepLoop.stop(), stopSweep()]);
       leases.abortAll();
-      await stopped;
+      // The leases are handed back at once; a step that does not heed its signal may take longer.
+      await Promise.race([stopped, delay(STOP_PATIENCE_MS, undefined, { ref: false })]);
       leases[Symbol.dispose]();
     },
   };

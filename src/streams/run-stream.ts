@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
+import { retryTransient } from '../postgres/transient.ts';
+import type { World } from '@workflow/world';
 import currentWorld from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 
 /** Tokens that arrive within this time become one row and one notification. */
 const FLUSH_INTERVAL_MS = 50;
+
+const DATABASE_PATIENCE_MS = 60_000;
 
 /** A chunk is plain data: none of the runtime's encodings for class instances, streams and the like. */
 const NO_REDUCERS = {} as Parameters<typeof getSerializeStream>[0];
@@ -13,6 +17,8 @@ const NO_REDUCERS = {} as Parameters<typeof getSerializeStream>[0];
 export interface TextChunk {
   /** Which execution of the step wrote it. A higher one supersedes everything that lower ones wrote. */
   attempt: number;
+  /** Numbers the chunks of an attempt. One that comes again is the same one. */
+  index: number;
   text: string;
 }
 
@@ -34,13 +40,29 @@ export function openRunStream(): RunStream {
   const name = `${step.runId.replace('wrun_', 'strm_')}_user`;
   const world = currentWorld();
   let unsent = '';
+  let index = 0;
   let flushing: Promise<void> | undefined;
+
+  /** The answer is paid for: a database that is away for a moment must not cost it. */
+  function append(chunk: Uint8Array): Promise<void> {
+    let tried = false;
+    const appendOnce = async () => {
+      // A connection that was lost may have been lost after the commit.
+      if (tried && (await isLastChunk(world, name, step.runId, chunk))) return;
+      tried = true;
+      await world.writeToStream(name, step.runId, chunk);
+    };
+    return retryTransient(appendOnce, DATABASE_PATIENCE_MS, step.signal);
+  }
 
   async function flush(): Promise<void> {
     await delay(FLUSH_INTERVAL_MS);
     const text = unsent;
     unsent = '';
-    if (text) await world.writeToStream(name, step.runId, await frame({ attempt: step.execution, text }));
+    if (text) {
+      await append(await frame({ attempt: step.execution, index, text }));
+      index += 1;
+    }
     flushing = unsent ? flush() : undefined;
     await flushing;
   }
@@ -57,6 +79,14 @@ export function openRunStream(): RunStream {
       step.endingStreams.add(name);
     },
   };
+}
+
+/** Chunks differ, if only in their index. */
+async function isLastChunk(world: World, name: string, runId: string, chunk: Uint8Array): Promise<boolean> {
+  const { tailIndex } = await world.getStreamInfo(name, runId);
+  if (tailIndex < 0) return false;
+  const { data } = await world.getStreamChunks(name, runId, { cursor: String(tailIndex), limit: 1 });
+  return data[0] !== undefined && Buffer.from(data[0].data).equals(chunk);
 }
 
 /** One chunk in the framing of the runtime. */

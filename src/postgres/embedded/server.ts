@@ -82,9 +82,13 @@ async function initialize(location: ServerLocation): Promise<string> {
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(unfinished, { mode: 0o700 });
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (user) for (const path of [unfinished, passwordFile]) await chown(path, user.uid, user.gid);
+  // A copy for initdb, which may run as a user that is to know it now and not later.
+  const handedOver = `${passwordFile}.initdb`;
+  await writeFile(handedOver, `${password}\n`, { mode: 0o600 });
+  if (user) for (const path of [unfinished, handedOver]) await chown(path, user.uid, user.gid);
   const options = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', `--username=${USER}`];
-  await run(location, initdb, [`--pgdata=${unfinished}`, `--pwfile=${passwordFile}`, ...options]);
+  await run(location, initdb, [`--pgdata=${unfinished}`, `--pwfile=${handedOver}`, ...options]);
+  await rm(handedOver);
   await appendFile(join(unfinished, 'postgresql.conf'), SETTINGS);
   await rename(unfinished, data);
   return password;

@@ -1,11 +1,20 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isAlive } from '../runtime/is-alive.ts';
 import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
 
-const children = new Set<ChildProcess>();
-process.on('exit', killAll);
+const DIRECTORY_PREFIX = 'postgres-world-claude-';
+
+/** Each child and its directory. */
+const running = new Map<ChildProcess, string>();
+process.on('exit', () => {
+  for (const [child, directory] of running) {
+    child.kill('SIGKILL');
+    remove(directory);
+  }
+});
 
 /** Whether Linux can be told to kill the CLI when this process dies, be it by SIGKILL. */
 const canFollowToDeath =
@@ -23,7 +32,8 @@ export interface CliProcessOptions {
  * that it does not outlive us. For the provider's `spawnClaudeCodeProcess`.
  */
 export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: CliProcessOptions): SpawnedProcess {
-  const directory = mkdtempSync(join(tmpdir(), 'postgres-world-'));
+  removeLeftovers();
+  const directory = mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
   const cwd = join(directory, 'work');
   mkdirSync(cwd);
   const env = { ...options.env, CLAUDE_CODE_TMPDIR: directory };
@@ -39,11 +49,11 @@ export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: Cli
   signals.addEventListener('abort', kill, { once: true });
   if (signals.aborted) kill();
 
-  children.add(child);
+  running.set(child, directory);
   child.once('close', () => {
-    children.delete(child);
+    running.delete(child);
     signals.removeEventListener('abort', kill);
-    rmSync(directory, { recursive: true, force: true });
+    remove(directory);
   });
   return child;
 }
@@ -60,6 +70,16 @@ function simulatedEnvironment(env: NodeJS.ProcessEnv, directory: string, url: st
   };
 }
 
-function killAll(): void {
-  for (const child of children) child.kill('SIGKILL');
+/** Directories of processes that were killed, and could not remove theirs. */
+function removeLeftovers(): void {
+  for (const name of readdirSync(tmpdir())) {
+    if (!name.startsWith(DIRECTORY_PREFIX)) continue;
+    const pid = Number.parseInt(name.slice(DIRECTORY_PREFIX.length), 10);
+    if (pid > 0 && !isAlive(pid)) remove(join(tmpdir(), name));
+  }
+}
+
+function remove(directory: string): void {
+  // The child may still be writing while it dies.
+  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }

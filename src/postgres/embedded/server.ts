@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { isAlive } from '../../runtime/is-alive.ts';
 import { isTransient, retryTransient } from '../transient.ts';
 import { lockFile } from './file-lock.ts';
 import { locateServer, type ServerLocation } from './location.ts';
@@ -139,14 +140,6 @@ function pgCtl(location: ServerLocation, args: string[]): Promise<unknown> {
 
 function run({ directory, user }: ServerLocation, command: string, args: string[]): Promise<unknown> {
   return promisify(execFile)(command, args, { ...user, cwd: directory, env: { PATH: process.env.PATH, LC_ALL: 'C' } });
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function freePort(): Promise<number> {

@@ -8,6 +8,7 @@ import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
 import { wasLost } from './leases.ts';
 import { encodePayload, type JobData } from './messages.ts';
+import type { Report } from './report.ts';
 import { replayRun } from './replay-run.ts';
 import type { Slots } from './slots.ts';
 
@@ -25,6 +26,7 @@ export interface DriverContext {
   queues: QueueNames;
   deploymentId: string;
   stepSlots: Slots;
+  report: Report;
   /** Calls back when somebody wakes the run; returns what stops that. */
   onWake(runId: string, callback: () => void): () => void;
 }
@@ -34,7 +36,7 @@ export interface DriverContext {
  * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
  */
 export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
-  const { pool, jobs, queues, stepSlots } = context;
+  const { pool, jobs, queues, stepSlots, report } = context;
   const news = createNews();
   const startedAt = Date.now();
   const executing = new Map<string, Promise<void>>();
@@ -45,17 +47,20 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
-    queued.add(payload.stepId);
     await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
+    queued.add(payload.stepId);
   };
 
   const executeHere = async (step: StepMessage) => {
     try {
       const again = await executeStep(step, lease, context.deploymentId, stepSignal);
       if (again !== undefined) await toStepQueue(step, again);
-    } catch {
+    } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
-      if (!stepSignal.aborted) await toStepQueue(step, REDELIVERY_SECONDS).catch(() => undefined);
+      if (!stepSignal.aborted) {
+        report(`Step ${step.payload.stepId}`, error);
+        await toStepQueue(step, REDELIVERY_SECONDS).catch((cause: unknown) => report(`Run ${runId}`, cause));
+      }
     } finally {
       executing.delete(step.payload.stepId);
       stepSlots.give();

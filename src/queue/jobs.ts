@@ -7,6 +7,7 @@ import { retryTransient } from '../postgres/transient.ts';
 import type { Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import type { JobData } from './messages.ts';
+import { reasonOf } from './report.ts';
 
 /** Tells the driver of the run in the payload to look again. */
 export const WAKE_CHANNEL = 'workflow_wake';
@@ -90,8 +91,7 @@ export function createJobs(boss: PgBoss, pool: Pool): Jobs {
     },
 
     async retry(lease, reason) {
-      const message = reason instanceof Error ? reason.message : String(reason);
-      await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message }));
+      await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
     },
   };
 }

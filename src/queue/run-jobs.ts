@@ -13,16 +13,19 @@ export async function handleRunJob(
   leases: Leases,
 ): Promise<void> {
   const lease = leases.hold(queue, job);
+  const { runId } = job.data.payload as WorkflowInvokePayload;
   try {
     if (HealthCheckPayloadSchema.safeParse(job.data.payload).success) {
       await deliver('workflow', job.data.queueName, job.data.payload, { attempt: 1, id: job.id });
       await context.jobs.complete(lease);
       return;
     }
-    const { runId } = job.data.payload as WorkflowInvokePayload;
     await driveRun(runId, job.data, lease, context);
   } catch (error) {
-    if (!lease.signal.aborted) await context.jobs.retry(lease, error).catch(() => undefined);
+    if (lease.signal.aborted) return;
+    context.report(`Run ${runId}`, error);
+    // If even that fails, the heartbeat lapses and the job is fetched again.
+    await context.jobs.retry(lease, error).catch((cause: unknown) => context.report(`Run ${runId}`, cause));
   } finally {
     leases.release(lease);
   }

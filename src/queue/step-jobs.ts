@@ -4,13 +4,14 @@ import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
 import { wasLost, type Leases } from './leases.ts';
 import { decodePayload, type JobData } from './messages.ts';
+import type { Report } from './report.ts';
 
 /** Executes a step that came through its queue. Never rejects: what fails is fetched again. */
 export async function handleStepJob(
   job: Job<JobData>,
   queue: string,
   deploymentId: string,
-  { jobs, leases }: { jobs: Jobs; leases: Leases },
+  { jobs, leases, report }: { jobs: Jobs; leases: Leases; report: Report },
 ): Promise<void> {
   const lease = leases.hold(queue, job);
   const payload: StepInvokePayload = decodePayload(job.data.payload);
@@ -26,7 +27,10 @@ export async function handleStepJob(
     if (again === undefined) await jobs.complete(lease);
     else await jobs.replace(lease, payload.stepId, job.data, again);
   } catch (error) {
-    if (!lease.signal.aborted) await jobs.retry(lease, error).catch(() => undefined);
+    if (lease.signal.aborted) return;
+    report(`Step ${payload.stepId}`, error);
+    // If even that fails, the heartbeat lapses and the job is fetched again.
+    await jobs.retry(lease, error).catch((cause: unknown) => report(`Step ${payload.stepId}`, cause));
   } finally {
     await handedBack;
     leases.release(lease);

@@ -6,6 +6,7 @@ import { queueNames, jobChannel } from './boss.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
 import { createLeases } from './leases.ts';
+import { createReport } from './report.ts';
 import { handleRunJob } from './run-jobs.ts';
 import { createSlots } from './slots.ts';
 import { handleStepJob } from './step-jobs.ts';
@@ -29,6 +30,7 @@ export interface WorkerOptions {
   deploymentIds: readonly string[];
   /** Steps at once. */
   concurrency: number;
+  log(line: string): void;
 }
 
 export interface Worker {
@@ -40,6 +42,7 @@ export interface Worker {
 /** Takes work of the given deployments from the database until it is stopped. */
 export function startWorker(options: WorkerOptions): Worker {
   const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
+  const report = createReport(options.log);
   const leases = createLeases(boss);
   const stepSlots = createSlots(concurrency);
   const runSlots = createSlots(Math.max(MIN_RUNS, concurrency * RUNS_PER_STEP_SLOT));
@@ -63,14 +66,14 @@ export function startWorker(options: WorkerOptions): Worker {
         return () => void (driven.get(runId) === callback && driven.delete(runId));
       };
       const queues = queueNames(jobPrefix, deploymentId);
-      return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake }, leases);
+      return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake, report }, leases);
     },
   );
   const stepLoop = createFetchLoop(
     boss,
     queuesOf.map(({ steps }) => steps),
     stepSlots,
-    (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases }),
+    (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases, report }),
   );
 
   const loopOf = (queue: string): FetchLoop[] => {

@@ -76,10 +76,11 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   await using opened = new AsyncDisposableStack();
   const { jobPrefix, queueSchema, workflowFiles } = config;
 
-  const [connectionString, compiled] = await Promise.all([
-    provideDatabase(config, opened),
-    workflowFiles.length > 0 ? compileWorkflows(config.projectRoot, workflowFiles) : NOT_COMPILED,
-  ]);
+  // At the same time, but the database first: a mistake in a workflow must find it ready to be closed.
+  const compiling = workflowFiles.length > 0 ? compileWorkflows(config.projectRoot, workflowFiles) : NOT_COMPILED;
+  const [database, compilation] = await Promise.allSettled([provideDatabase(config, opened), compiling]);
+  const connectionString = valueOf(database);
+  const compiled = valueOf(compilation);
   const simulated = simulatedDeployment(compiled.codeVersion);
   // Without a login, only the runs that were begun without one.
   const deploymentIds = config.model === 'simulated' ? [simulated] : [compiled.codeVersion, simulated];
@@ -141,4 +142,9 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const everything = opened.move();
   running.stop = () => everything.disposeAsync();
   return running;
+}
+
+function valueOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'rejected') throw settled.reason;
+  return settled.value;
 }

@@ -90,8 +90,9 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   const stopListening = context.onWake(runId, news.announce);
   lease.signal.addEventListener('abort', news.announce);
+  // Until a replay has succeeded, the first message may be all that there is of the run.
+  let message = job;
   try {
-    let message = job;
     while (!lease.signal.aborted) {
       const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
       const replay = await replayRun(runId, message, lease, createdSteps);
@@ -110,12 +111,12 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       }
       if (await jobs.park(lease, runId, continuation, seenSeq, replay.delaySeconds)) return;
     }
-    if (!wasLost(lease)) await jobs.replace(lease, runId, continuation);
+    if (!wasLost(lease)) await jobs.replace(lease, runId, message);
   } finally {
     stopListening();
     lease.signal.removeEventListener('abort', news.announce);
     await Promise.all(executing.values());
     // Its new driver may have loaded the log before our last step wrote its result.
-    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    if (wasLost(lease)) await jobs.wake(queues.flows, runId, message).catch(() => undefined);
   }
 }

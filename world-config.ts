@@ -91,7 +91,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const listener = opened.use(createListener(pool, channels));
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
-  const jobs = createJobs(boss, pool);
+  const jobs = createJobs(boss, pool, queueSchema);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
 
   const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createApplication, type Application } from './support/application.ts';
+import { until } from './support/until.ts';
 
 /** Makes the database refuse the event of a kind for the first `times`, with an SQLSTATE. */
 async function refuseEvents(app: Application, type: string, times: number, sqlState: string): Promise<void> {
@@ -26,6 +27,19 @@ test('a result survives a database that refuses it for a moment: the step is not
 
   expect(await app.ended(runId)).toEqual({ status: 'completed' });
   expect(await app.executions()).toHaveLength(2);
+});
+
+test('a result that waited for the database is recorded, though the lease ran out meanwhile', async () => {
+  const app = await createApplication();
+  await refuseEvents(app, 'step_completed', 9, '40001');
+  await app.startWorker();
+  const [runId = ''] = await app.start('sequenceWorkflow', [1]);
+  await until('the step is executed', async () => (await app.executions()).length === 1);
+  // As if the monitor had given the job to somebody else.
+  await app.query(`UPDATE workflow_queue.job SET retry_count = retry_count + 1 WHERE state = 'active'`);
+
+  expect(await app.ended(runId)).toEqual({ status: 'completed' });
+  expect(await app.executions()).toHaveLength(1);
 });
 
 /** Row and event in separate commits wedge the stock World here (vercel/workflow #3081). */

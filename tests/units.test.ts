@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { PgBoss } from 'pg-boss';
 import { ulid } from 'ulid';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -8,7 +9,9 @@ import { ConfigError, environmentSchema, maskSecrets, readConfig } from '../src/
 import { simulateObject, simulateText } from '../src/model/simulated-answers.ts';
 import { createEventOrder } from '../src/postgres/event-order.ts';
 import { isTransient } from '../src/postgres/transient.ts';
+import { createLeases, wasLost } from '../src/queue/leases.ts';
 import { decodePayload, encodePayload } from '../src/queue/messages.ts';
+import { reasonOf } from '../src/queue/report.ts';
 import { compileWorkflows } from '../src/runtime/compile.ts';
 import { createQueueHandler } from '../src/runtime/handlers.ts';
 import { createNews } from '../src/runtime/news.ts';
@@ -34,6 +37,7 @@ describe('event ids', () => {
     expect(order.renumber(id)).toBe(id);
     expect(order.renumber(id)).toBe(id);
     expect(order.renumber('step_01')).toBe('step_01');
+    expect(order.renumber('wevt_a-token-of-a-user')).toBe('wevt_a-token-of-a-user');
     expect(order.last).toBe(id.slice('wevt_'.length));
   });
 });
@@ -70,7 +74,8 @@ describe('configuration', () => {
   });
 
   test('a password is masked wherever a URL stands in a text', () => {
-    expect(maskSecrets('cannot reach postgres://u:p%40ss@h:5/d now')).toBe('cannot reach postgres://u:***@h:5/d now');
+    expect(maskSecrets('cannot reach postgres://u:p@ss@h:5/d now')).toBe('cannot reach postgres://u:***@h:5/d now');
+    expect(maskSecrets('postgres://h/d?user=u&password=secret&x=1')).toBe('postgres://h/d?user=u&password=***&x=1');
   });
 });
 
@@ -138,6 +143,24 @@ describe('small parts', () => {
     const lost = Object.assign(new Error('terminating connection'), { code: '57P01' });
     expect(isTransient(new Error('Failed query', { cause: lost }))).toBe(true);
     expect(isTransient(Object.assign(new Error('syntax error'), { code: '42601' }))).toBe(false);
+  });
+
+  test('a job that comes back to the same process under a new count is a lease of its own', () => {
+    using leases = createLeases({} as PgBoss);
+    const first = leases.hold('flows', { id: 'job', retryCount: 0 });
+    const second = leases.hold('flows', { id: 'job', retryCount: 1 });
+    expect([first.signal.aborted, second.signal.aborted]).toEqual([true, false]);
+    expect(wasLost(first)).toBe(true);
+
+    leases.release(first);
+    leases.abortAll();
+    expect(second.signal.reason).toBe('shutdown');
+    expect(leases.hold('flows', { id: 'late', retryCount: 0 }).signal.aborted).toBe(true);
+  });
+
+  test('what is told about a failure quotes no values, and the queue can keep it', () => {
+    const cause = new Error('invalid \0 byte');
+    expect(reasonOf(new Error('Failed query: … params: the text of a user', { cause }))).toBe('invalid  byte');
   });
 
   test('nobody can deliver work over HTTP', async () => {

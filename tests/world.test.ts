@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createApplication } from './support/application.ts';
@@ -48,6 +49,26 @@ test("the specification's WORKFLOW_TARGET_WORLD is accepted, another World is no
   expect(stderr).toContain('is not the World of this project');
 });
 
+test('cancelling a run stops its steps on every worker', async () => {
+  const app = await createApplication();
+  const slot = { WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '1' };
+  await Promise.all([app.startWorker(slot), app.startWorker(slot)]);
+  const [runId = ''] = await app.start('parallelWorkflow', [2, 60_000]);
+  await until('both workers execute a step', async () => {
+    return new Set((await app.executions()).map(({ pid }) => pid)).size === 2;
+  });
+  const env = { ...app.env, WORKFLOW_TARGET_WORLD: './world-config.ts' };
+  await run(startCommand('npx', ['workflow', 'cancel', runId], { env }));
+  const [next = ''] = await app.start('parallelWorkflow', [2, 1]);
+
+  // Each worker has one slot: long before the steps would have ended, both are free again.
+  expect(await app.ended(next)).toEqual({ status: 'completed' });
+  const [took] = await app.query<{ seconds: number }>(
+    `SELECT extract(epoch FROM now() - min(at))::float AS seconds FROM executions`,
+  );
+  expect(took?.seconds).toBeLessThan(50);
+});
+
 test('a cancelled run ends, and its running step is stopped', async () => {
   const app = await createApplication();
   await app.startWorker();
@@ -62,4 +83,17 @@ test('a cancelled run ends, and its running step is stopped', async () => {
     (await app.query(`SELECT FROM workflow_queue.job WHERE state < 'completed'`)).length === 0;
   await until('nothing is left to do, long before the step would have ended', nothingLeft, 15_000);
   expect(await app.executions()).toHaveLength(1);
+});
+
+test('a mistake in a workflow file is reported, and nothing is left running', async () => {
+  const checkout = await createCheckout(0o755);
+  await writeFile(
+    join(checkout, 'workflow-example.ts'),
+    "export async function broken() {\n  'use workflow';\n  return (;\n}\n",
+  );
+  const { exitCode, stderr } = await run(startProgram('index.ts', [], { cwd: checkout }));
+
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('workflow-example.ts');
+  expect(await postmasters(checkout)).toEqual([]);
 });

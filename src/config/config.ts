@@ -103,9 +103,9 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
   };
 }
 
-/** `postgres://user:secret@host/db` → `postgres://user:***@host/db`; other text unchanged. */
+/** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, and the parameter `password`; other text unchanged. */
 export function maskSecrets(text: string): string {
-  return text.replace(/(\w+:\/\/[^\s:/@]*:)[^\s@]*(?=@)/g, '$1***');
+  return text.replace(/(\w+:\/\/[^\s:/@]*:)\S*(?=@)/g, '$1***').replace(/([?&]password=)[^&\s]*/g, '$1***');
 }
 
 function readDotenv(): NodeJS.ProcessEnv {

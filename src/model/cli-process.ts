@@ -2,7 +2,6 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive } from '../runtime/is-alive.ts';
 import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
 
 const DIRECTORY_PREFIX = 'postgres-world-claude-';
@@ -82,4 +81,12 @@ function removeLeftovers(): void {
 function remove(directory: string): void {
   // The child may still be writing while it dies.
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }

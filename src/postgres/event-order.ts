@@ -1,6 +1,7 @@
 import { incrementBase32 } from 'ulid';
 
 const EVENT_PREFIX = 'wevt_';
+const EVENT_ID = /^wevt_[0-9A-HJKMNP-TV-Z]{26}$/;
 
 export interface EventOrder {
   /** Replaces a new event's id by one that sorts after everything before it; the same id by the same one. */
@@ -20,7 +21,7 @@ export function createEventOrder(lastEventId: string | undefined): EventOrder {
   let last = lastEventId;
   return {
     renumber(value) {
-      if (typeof value !== 'string' || !value.startsWith(EVENT_PREFIX)) return value;
+      if (typeof value !== 'string' || !EVENT_ID.test(value)) return value;
       const known = given.get(value);
       if (known) return known;
       const proposed = value.slice(EVENT_PREFIX.length);

@@ -19,8 +19,8 @@ const UNOBSERVED = new Set(['step_started', 'step_retrying']);
 /** A replay would write these again; the next synchronous commit flushes them too. */
 const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
 
-/** How a step execution may end that was cut off: not as a failure of the step. */
-const REFUSED_AFTER_ABORT = new Set(['step_started', 'step_failed', 'step_retrying']);
+/** What a step may write only under its lease. A result is taken without, if there is none yet. */
+const FENCED_IN_STEPS = new Set(['step_started', 'step_failed', 'step_retrying']);
 
 export interface EventsOptions {
   pool: Pool;
@@ -46,7 +46,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
   async function create(givenRunId: string | null, event: AnyEventRequest, params?: CreateEventParams) {
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
-    if (scope?.kind === 'step' && scope.signal.aborted && REFUSED_AFTER_ABORT.has(event.eventType)) {
+    if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
       throw new LeaseLostError(
         `${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`,
       );
@@ -55,13 +55,16 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const ended = endingStreams(scope, event);
     const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ended);
     const attempt = () => transaction(pool, write, begin);
-    const result = await retryTransient(attempt, DATABASE_PATIENCE_MS, scope?.lease.signal).catch((error: unknown) => {
+    // A result waits for the database even when the lease has run out: it was paid for.
+    const giveUp = isFenced(scope, event) ? scope?.lease.signal : undefined;
+    const result = await retryTransient(attempt, DATABASE_PATIENCE_MS, giveUp).catch((error: unknown) => {
       if (scope?.kind === 'replay' && isRunEnded(error)) scope.ended = true;
       throw error;
     });
     noteInScope(scope, event, result);
-    for (const stream of ended) await options.onStreamEnd(stream);
-    if (event.eventType === 'run_cancelled') await options.onCancelled(runId);
+    // Hints, after the fact: polls and the sweep are beneath them.
+    for (const stream of ended) await options.onStreamEnd(stream).catch(() => undefined);
+    if (event.eventType === 'run_cancelled') await options.onCancelled(runId).catch(() => undefined);
     return result;
   }
 
@@ -80,8 +83,7 @@ async function writeEvent(
   const seed = seedOf(event);
   if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
   const run = await lockRun(client, runId);
-  const mustHold = scope?.kind === 'replay' || event.eventType === 'step_started' ? scope?.lease : undefined;
-  if (mustHold && !(await lockLease(client, queueSchema, mustHold))) {
+  if (scope && isFenced(scope, event) && !(await lockLease(client, queueSchema, scope.lease))) {
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
   }
 
@@ -97,6 +99,10 @@ async function writeEvent(
   for (const stream of endedStreams) await endStream(client, stream, runId);
   if (run && order.last) await recordEvents(client, runId, order.last, wakes(event, result));
   return result;
+}
+
+function isFenced(scope: Scope | undefined, event: AnyEventRequest): boolean {
+  return scope?.kind === 'replay' || (scope?.kind === 'step' && FENCED_IN_STEPS.has(event.eventType));
 }
 
 /** The first event of a run, whichever it is, brings what its row needs. */

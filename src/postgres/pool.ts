@@ -17,6 +17,8 @@ export function createPool(connectionString: string, maxPoolSize: number): Pool 
     max: maxPoolSize,
     application_name: 'postgres-world',
     connectionTimeoutMillis: 10_000,
+    // A connection that was cut without a word would be waited for for a quarter of an hour.
+    query_timeout: 30_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     // pg awaits it, whatever its typings say.

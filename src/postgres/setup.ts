@@ -23,6 +23,8 @@ export interface SetupReport {
  */
 export async function setUpDatabase(connectionString: string, queueSchema: string): Promise<SetupReport> {
   const client = new Client({ connectionString, application_name: 'postgres-world setup' });
+  // The statement under way reports it.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     await client.query(`SET lock_timeout = '60s'`);

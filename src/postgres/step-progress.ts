@@ -24,10 +24,10 @@ export async function chargeAttempt(
 ): Promise<EventResult> {
   const { rows } = await client.query<{ interruptions: number; running: boolean; run_status: string }>(
     `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status
-     FROM workflow.workflow_steps s
-     JOIN workflow.workflow_runs r ON r.id = s.run_id
-     LEFT JOIN workflow_engine.step_progress p USING (step_id)
-     WHERE s.run_id = $1 AND s.step_id = $2 FOR UPDATE OF s`,
+     FROM workflow.workflow_runs r
+     LEFT JOIN workflow.workflow_steps s ON s.run_id = r.id AND s.step_id = $2
+     LEFT JOIN workflow_engine.step_progress p ON p.step_id = s.step_id
+     WHERE r.id = $1`,
     [runId, stepId],
   );
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** SQLSTATEs after which the same transaction may succeed: lost connection, shutdown, deadlock, lock timeout. */
-const TRANSIENT_STATES = /^(08|57P0|40001|40P01|55P03|53300|25P03)/;
-const TRANSIENT_ERRNOS = new Set(['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN']);
-const TRANSIENT_MESSAGES = /Connection terminated|timeout exceeded when trying to connect|not queryable/;
+/** SQLSTATEs after which the same transaction may succeed: lost connection, shutdown, fail-over, deadlock, timeouts, resources. */
+const TRANSIENT_STATES = /^(08|53|57P0|57014|40001|40P01|55P03|25P03|25006)/;
+const TRANSIENT_ERRNOS =
+  /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)$/;
+const TRANSIENT_MESSAGES =
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable/;
 
 const FIRST_DELAY_MS = 50;
 const LAST_DELAY_MS = 2_000;
@@ -12,7 +14,7 @@ const LAST_DELAY_MS = 2_000;
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { code } = error as { code?: unknown };
-  if (typeof code === 'string' && (TRANSIENT_STATES.test(code) || TRANSIENT_ERRNOS.has(code))) return true;
+  if (typeof code === 'string' && (TRANSIENT_STATES.test(code) || TRANSIENT_ERRNOS.test(code))) return true;
   return TRANSIENT_MESSAGES.test(error.message) || isTransient(error.cause);
 }
 

@@ -51,6 +51,7 @@ export async function startBoss(
     supervise: worker,
     superviseIntervalSeconds: MONITOR_SECONDS,
     monitorIntervalSeconds: MONITOR_SECONDS,
+    maintenanceIntervalSeconds: 600,
   });
   // Maintenance that failed is tried again at its next turn; a database that is away shows elsewhere.
   boss.on('error', ({ message }) => verbose && log(`pg-boss: ${message}`));

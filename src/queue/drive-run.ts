@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { readWakeSeq } from '../postgres/run-progress.ts';
-import { retryTransient } from '../postgres/transient.ts';
+import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
 import type { Lease, StepMessage } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
@@ -19,6 +19,8 @@ const HAND_OVER_AFTER_MS = 3_600_000;
 const POLL_INTERVAL_MS = 3_000;
 
 const REDELIVERY_SECONDS = 1;
+
+const AFTER_OUTAGE_MS = 1_000;
 
 export interface DriverContext {
   pool: Pool;
@@ -88,28 +90,42 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     }
   };
 
-  const stopListening = context.onWake(runId, news.announce);
-  lease.signal.addEventListener('abort', news.announce);
   // Until a replay has succeeded, the first message may be all that there is of the run.
   let message = job;
+
+  /** One replay and what follows from it; true when the run was given back. */
+  const turn = async (): Promise<boolean> => {
+    const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const replay = await replayRun(runId, message, lease, createdSteps);
+    const seenSeq = wakeSeq + replay.ownEvents;
+    if (replay.ended) {
+      runEnded.abort('run ended');
+      await jobs.cancelSteps(queues.steps, runId);
+    }
+    if (lease.signal.aborted) return false;
+    if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
+      await jobs.replace(lease, runId, continuation);
+      return true;
+    }
+    await dispatch(replay.requestedSteps);
+    message = replay.again ? { ...continuation, payload: replay.again } : continuation;
+    if (replay.again || replay.delaySeconds === 0) return false;
+    if (executing.size === 0) return jobs.park(lease, runId, continuation, seenSeq, replay.delaySeconds);
+    await waitForNews(seenSeq, replay.delaySeconds);
+    return false;
+  };
+
+  const stopListening = context.onWake(runId, news.announce);
+  lease.signal.addEventListener('abort', news.announce);
   try {
     while (!lease.signal.aborted) {
-      const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
-      const replay = await replayRun(runId, message, lease, createdSteps);
-      const seenSeq = wakeSeq + replay.ownEvents;
-      if (replay.ended) runEnded.abort('run ended');
-      if (lease.signal.aborted) break;
-      if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
-        return await jobs.replace(lease, runId, continuation);
+      try {
+        if (await turn()) return;
+      } catch (error) {
+        // While steps are being executed, a moment without the database is no reason to give the run back.
+        if (!isTransient(error) || executing.size === 0) throw error;
+        await news.wait(AFTER_OUTAGE_MS);
       }
-      await dispatch(replay.requestedSteps);
-      message = replay.again ? { ...continuation, payload: replay.again } : continuation;
-      if (replay.again || replay.delaySeconds === 0) continue;
-      if (executing.size > 0) {
-        await waitForNews(seenSeq, replay.delaySeconds);
-        continue;
-      }
-      if (await jobs.park(lease, runId, continuation, seenSeq, replay.delaySeconds)) return;
     }
     if (!wasLost(lease)) await jobs.replace(lease, runId, message);
   } finally {

@@ -18,7 +18,7 @@ export interface FetchLoop {
  * Fetches as many jobs as there are free slots, whenever there is news and every half second.
  * (`work()` of pg-boss sleeps a whole polling interval after a job, which strands a backlog, or
  * fetches no more until the slowest job of its batch is done.)
- * @param handle must not reject
+ * @param handle what it rejects with is its own business
  */
 export function createFetchLoop(
   boss: PgBoss,
@@ -29,6 +29,7 @@ export function createFetchLoop(
   const news = createNews();
   const handling = new Set<Promise<void>>();
   let stopping = false;
+  let turn = 0;
   slots.onFree(news.announce);
 
   async function fetchFrom(queue: string): Promise<void> {
@@ -41,18 +42,22 @@ export function createFetchLoop(
       slots.putBack(reserved - jobs.length);
     }
     for (const job of jobs) {
-      const handled = handle(queue, job).finally(() => {
-        handling.delete(handled);
-        slots.give();
-      });
+      const handled = handle(queue, job)
+        .catch(() => undefined)
+        .finally(() => {
+          handling.delete(handled);
+          slots.give();
+        });
       handling.add(handled);
     }
     // A full batch may have left more behind.
     if (jobs.length === reserved) news.announce();
   }
 
+  /** Each time beginning with another one: a backlog in one queue must not starve the next. */
   async function fetchFromAll(): Promise<void> {
-    for (const queue of queues) if (!stopping) await fetchFrom(queue);
+    for (let n = 0; n < queues.length && !stopping; n += 1) await fetchFrom(queues[(turn + n) % queues.length]!);
+    turn += 1;
   }
 
   const looping = (async () => {

@@ -23,6 +23,8 @@ export interface Jobs {
    * outdated by the time of the next; every way out of it was true at one moment after the event.
    */
   wake(queue: string, runId: string, data: JobData): Promise<void>;
+  /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
+  cancelSteps(queue: string, runId: string): Promise<void>;
   /** Puts a step into its queue, unless it is there or being executed. */
   sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number): Promise<void>;
   /**
@@ -38,7 +40,7 @@ export interface Jobs {
 }
 
 /** What is done with the jobs that are leases; see "The lease" in docs/ARCHITECTURE.md. */
-export function createJobs(boss: PgBoss, pool: Pool): Jobs {
+export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs {
   const attemptOf = ({ jobId, retryCount }: Lease) => ({ id: jobId, retryCount });
   const patiently = <T>(work: () => Promise<T>) => retryTransient(work, DATABASE_PATIENCE_MS);
 
@@ -49,16 +51,40 @@ export function createJobs(boss: PgBoss, pool: Pool): Jobs {
   const sendIn = (client: PoolClient, queue: string, key: string, data: JobData, delaySeconds = 0) =>
     boss.send(queue, data, { singletonKey: key, startAfter: delaySeconds, db: onPool(client) });
 
+  /** By the index that makes `exclusive` exclusive; `findJobs` would read the finished jobs too. */
+  const isActive = async (queue: string, key: string) => {
+    const { rowCount } = await pool.query(
+      `SELECT FROM ${queueSchema}.job
+       WHERE name = $1 AND coalesce(singleton_key, '') = $2 AND state = 'active' AND policy = 'exclusive'`,
+      [queue, key],
+    );
+    return rowCount === 1;
+  };
+
   return {
     wake: (queue, runId, data) =>
       patiently(async () => {
         for (;;) {
           if ((await boss.send(queue, data, { singletonKey: runId })) !== null) return;
           if ((await boss.update(queue, undefined, { singletonKey: runId, startAfter: 0 })).updated > 0) return;
-          const found = await boss.findJobs(queue, { key: runId });
-          if (found.some(({ state }) => state === 'active')) return notify(pool, WAKE_CHANNEL, runId);
+          if (await isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);
         }
       }),
+
+    async cancelSteps(queue, runId) {
+      const { rows } = await pool.query<{ id: string }>(
+        `SELECT j.id FROM workflow.workflow_steps s
+         JOIN ${queueSchema}.job j ON j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id
+         WHERE s.run_id = $2 AND s.status IN ('pending', 'running')
+           AND j.state <= 'active' AND j.policy = 'exclusive'`,
+        [queue, runId],
+      );
+      if (rows.length > 0)
+        await boss.cancel(
+          queue,
+          rows.map(({ id }) => id),
+        );
+    },
 
     async sendStep(queue, stepId, data, delaySeconds = 0) {
       await patiently(() => boss.send(queue, data, { singletonKey: stepId, startAfter: delaySeconds }));

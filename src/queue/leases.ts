@@ -3,6 +3,7 @@ import type { Lease } from '../runtime/scope.ts';
 import { settled } from './boss.ts';
 
 const REFRESH_INTERVAL_MS = 3_000;
+const REFRESH_PATIENCE_MS = 5_000;
 
 /** Without a good refresh for this long, somebody else may well hold our jobs: stop what runs for them. */
 const DOUBT_MS = 30_000;
@@ -21,33 +22,36 @@ export interface Leases extends Disposable {
 /** Refreshes the heartbeats of all jobs that this process holds, one statement per queue. */
 export function createLeases(boss: PgBoss): Leases {
   let closed = false;
-  const held = new Map<string, { lease: Lease; aborter: AbortController }>();
   let lastGoodRefresh = Date.now();
+  let refreshBegan = 0;
+  // pg-boss keeps a job's id across retries: the same process may hold it again under the next count.
+  const held = new Map<string, { lease: Lease; aborter: AbortController }>();
+  const keyOf = ({ jobId, retryCount }: Pick<Lease, 'jobId' | 'retryCount'>) => `${jobId}:${retryCount}`;
 
   async function refresh(): Promise<void> {
-    const startedAt = Date.now();
+    const began = Date.now();
     const queues = Map.groupBy(held.values(), ({ lease }) => lease.queue);
     for (const [queue, entries] of queues) {
-      const jobs = entries.map(({ lease }) => ({ id: lease.jobId, retryCount: lease.retryCount }));
-      const ours = new Set(settled(await boss.touch(queue, jobs)));
+      const attempts = entries.map(({ lease }) => ({ id: lease.jobId, retryCount: lease.retryCount }));
+      const ours = new Set(settled(await boss.touch(queue, attempts)));
       for (const { lease, aborter } of entries) {
-        if (!ours.has(lease.jobId) && held.has(lease.jobId)) aborter.abort('lost' satisfies LeaseEnd);
+        if (!ours.has(lease.jobId) && held.has(keyOf(lease))) aborter.abort('lost' satisfies LeaseEnd);
       }
     }
-    lastGoodRefresh = startedAt;
+    lastGoodRefresh = began;
   }
 
-  let refreshing = false;
   const timer = setInterval(() => {
     if (Date.now() - lastGoodRefresh > DOUBT_MS) {
       for (const { aborter } of held.values()) aborter.abort('lost' satisfies LeaseEnd);
     }
-    if (refreshing || held.size === 0) return;
-    refreshing = true;
-    // A refresh that failed is tried again at the next turn, until the doubt above.
+    // One that hangs on a dead connection does not keep the next one from trying another.
+    if (held.size === 0 || Date.now() - refreshBegan < REFRESH_PATIENCE_MS) return;
+    refreshBegan = Date.now();
+    // One that failed is tried again at the next turn, until the doubt above.
     void refresh()
       .catch(() => undefined)
-      .finally(() => (refreshing = false));
+      .finally(() => (refreshBegan = 0));
   }, REFRESH_INTERVAL_MS);
 
   return {
@@ -55,13 +59,16 @@ export function createLeases(boss: PgBoss): Leases {
       const aborter = new AbortController();
       const lease: Lease = { queue, jobId: id, retryCount, signal: aborter.signal };
       if (held.size === 0) lastGoodRefresh = Date.now();
-      held.set(id, { lease, aborter });
+      for (const earlier of held.values()) {
+        if (earlier.lease.jobId === id) earlier.aborter.abort('lost' satisfies LeaseEnd);
+      }
+      held.set(keyOf(lease), { lease, aborter });
       // Fetched while we were stopping.
       if (closed) aborter.abort('shutdown' satisfies LeaseEnd);
       return lease;
     },
-    release({ jobId }) {
-      held.delete(jobId);
+    release(lease) {
+      held.delete(keyOf(lease));
     },
     abortAll() {
       closed = true;

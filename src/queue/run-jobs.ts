@@ -13,13 +13,14 @@ export async function handleRunJob(
   leases: Leases,
 ): Promise<void> {
   const lease = leases.hold(queue, job);
-  const { runId } = job.data.payload as WorkflowInvokePayload;
+  let runId = 'unknown';
   try {
     if (HealthCheckPayloadSchema.safeParse(job.data.payload).success) {
       await deliver('workflow', job.data.queueName, job.data.payload, { attempt: 1, id: job.id });
       await context.jobs.complete(lease);
       return;
     }
+    ({ runId } = job.data.payload as WorkflowInvokePayload);
     await driveRun(runId, job.data, lease, context);
   } catch (error) {
     if (lease.signal.aborted) return;

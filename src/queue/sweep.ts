@@ -57,7 +57,8 @@ function findForgottenRuns(pool: Pool, jobPrefix: string, queueSchema: string): 
          SELECT singleton_key FROM ${queueSchema}.job
          WHERE name = ANY (ARRAY(SELECT DISTINCT job_prefix || 'flows.' || deployment_id FROM candidate))
            AND singleton_key IS NOT NULL
-           AND (state = 'active' OR state IN ('created', 'retry') AND start_after <= now())))
+           -- a retry comes due by itself, after a delay that grows with its failures
+           AND (state IN ('active', 'retry') OR state = 'created' AND start_after <= now())))
        LIMIT ${RUNS_PER_SWEEP}`,
       [jobPrefix],
     );

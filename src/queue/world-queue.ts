@@ -33,19 +33,15 @@ export function createWorldQueue({ pool, jobs, jobPrefix, deploymentId }: WorldQ
       }
       const runId = 'stepId' in payload ? payload.workflowRunId : payload.runId;
       const scope = scopeOf(runId);
+      if (scope?.kind === 'replay') {
+        if ('stepId' in payload) scope.requestedSteps.push({ queueName, payload });
+        else scope.again = payload;
+        return nothingSent;
+      }
       const queues = queueNames(jobPrefix, await deploymentOf(runId, options.deploymentId));
-
       if ('stepId' in payload) {
-        if (scope?.kind === 'replay') {
-          scope.requestedSteps.push({ queueName, payload });
-          return nothingSent;
-        }
         await jobs.sendStep(queues.steps, payload.stepId, data, options.delaySeconds);
         return { messageId: MessageId.parse(`msg_${payload.stepId}`) };
-      }
-      if (scope?.kind === 'replay') {
-        scope.again = payload;
-        return nothingSent;
       }
       // The driver that executes this step under the run's own lease looks by itself.
       if (scope?.kind === 'step' && scope.lease.queue === queues.flows) return nothingSent;

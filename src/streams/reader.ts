@@ -23,16 +23,22 @@ export function createStreamReader(
 ): ReadableStream<Uint8Array> {
   let nextIndex = startIndex;
   const news = createNews();
-  const stopListening = listener.on(STREAM_CHANNEL, (name) => {
-    if (name === undefined || name === stream) news.announce();
-  });
-  closing.addEventListener('abort', news.announce);
   let cancelled = false;
+  let stop = () => {};
 
-  const stop = () => {
-    stopListening();
-    closing.removeEventListener('abort', news.announce);
+  const listen = () => {
+    const stopListening = listener.on(STREAM_CHANNEL, (name) => {
+      if (name === undefined || name === stream) news.announce();
+    });
+    closing.addEventListener('abort', news.announce);
+    stop = () => {
+      stopListening();
+      closing.removeEventListener('abort', news.announce);
+      stop = () => {};
+    };
+    return true;
   };
+  let listening = false;
 
   /** Hands over what there is; false if that is nothing yet. */
   async function deliver(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
@@ -56,12 +62,15 @@ export function createStreamReader(
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        while (!cancelled && !(await deliver(controller))) {
-          if (closing.aborted) {
-            stop();
-            throw new Error(`The World was stopped while stream ${stream} was being read.`);
+        listening ||= listen();
+        try {
+          while (!cancelled && !(await deliver(controller))) {
+            if (closing.aborted) throw new Error(`The World was stopped while stream ${stream} was being read.`);
+            await news.wait(POLL_INTERVAL_MS);
           }
-          await news.wait(POLL_INTERVAL_MS);
+        } catch (error) {
+          stop();
+          throw error;
         }
       },
       cancel() {

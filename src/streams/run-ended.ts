@@ -6,6 +6,7 @@ import type { Pool } from 'pg';
  */
 export async function hasRunEnded(pool: Pool, stream: string): Promise<boolean> {
   const ulid = /^strm_([0-9A-Z]{26})_user/.exec(stream)?.[1];
+  // Such a stream has no run to ask: health checks, and what users name themselves.
   if (!ulid) return false;
   const { rows } = await pool.query<{ ended: boolean }>(
     `SELECT status IN ('completed', 'failed', 'cancelled') AS ended FROM workflow.workflow_runs WHERE id = $1`,

@@ -34,10 +34,12 @@ export interface RunStream {
 /**
  * The run's durable stream, for use inside a step. Unlike the runtime's `getWritable()`, whose last
  * chunks are flushed after the step's result was recorded, it loses nothing when the process dies.
+ * @param namespace for a second one; each is written by one step, whose result ends it
  */
-export function openRunStream(): RunStream {
+export function openRunStream(namespace = ''): RunStream {
   const step = currentStep();
-  const name = `${step.runId.replace('wrun_', 'strm_')}_user`;
+  const suffix = namespace && `_${Buffer.from(namespace).toString('base64url')}`;
+  const name = `${step.runId.replace('wrun_', 'strm_')}_user${suffix}`;
   const world = currentWorld();
   let unsent = '';
   let index = 0;

@@ -12,7 +12,8 @@ export function createStreamer(pool: Pool, listener: Listener, closing: AbortSig
   const append = async (stream: string, runId: string, chunks: (string | Uint8Array)[], eof = false) => {
     const bytes = chunks.map((chunk) => (typeof chunk === 'string' ? encoder.encode(chunk) : chunk));
     await appendChunks(pool, stream, runId, bytes, eof);
-    await notify(pool, STREAM_CHANNEL, stream);
+    // A hint: readers poll beneath it, and the chunk is written.
+    await notify(pool, STREAM_CHANNEL, stream).catch(() => undefined);
   };
 
   const measure = async (stream: string) => {

@@ -6,16 +6,13 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
-import { isAlive } from '../../runtime/is-alive.ts';
 import { isTransient, retryTransient } from '../transient.ts';
 import { lockFile } from './file-lock.ts';
 import { locateServer, type ServerLocation } from './location.ts';
+import { keepPresence, PRESENCE } from './presence.ts';
 
 const DATABASE = 'workflow_dev';
 const USER = 'workflow';
-
-/** Each process that uses the server keeps one connection of this name; the kernel closes those of the dead. */
-const PRESENCE = 'postgres-world presence';
 
 const LOCK_PATIENCE_MS = 90_000;
 /** How long a server that we find running may take to answer: it may be recovering. */
@@ -46,7 +43,7 @@ export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedS
   const port = (await runningPort(location, password)) ?? (await start(location));
   const connect = (database: string, name: string) => open(port, password, database, name);
   await createDatabase(await connect('postgres', PRESENCE));
-  const presence = await connect(DATABASE, PRESENCE);
+  const presence = await keepPresence(() => connect(DATABASE, PRESENCE));
 
   return {
     connectionString: `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
@@ -54,15 +51,8 @@ export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedS
     outside: location.outside,
     async [Symbol.asyncDispose]() {
       using _leaving = await lockServer(location);
-      const others = await presence
-        .query<{ count: number }>(
-          'SELECT count(*)::int FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()',
-          [PRESENCE],
-        )
-        .catch(() => undefined);
-      await presence.end().catch(() => undefined);
       // Without an answer the server is gone already.
-      if (others?.rows[0]?.count === 0) await pgCtl(location, ['stop', '-m', 'fast', '-w']);
+      if ((await presence.leave()) === 0) await pgCtl(location, ['stop', '-m', 'fast', '-w']);
     },
   };
 }
@@ -99,7 +89,8 @@ async function initialize(location: ServerLocation): Promise<string> {
 async function runningPort(location: ServerLocation, password: string): Promise<number | undefined> {
   const pidFile = await readFile(join(location.directory, 'data', 'postmaster.pid'), 'utf8').catch(() => undefined);
   const [pid, , , port] = pidFile?.split('\n').map(Number) ?? [];
-  if (!pid || !port || !isAlive(pid)) return undefined;
+  // The file may be left over, and its number belong to a process that has nothing to do with us.
+  if (!pid || !port || !(await isServerOf(location, pid))) return undefined;
   try {
     const client = await retryTransient(() => open(port, password, 'postgres', 'postgres-world'), ADOPTION_PATIENCE_MS);
     await client.end();
@@ -109,6 +100,13 @@ async function runningPort(location: ServerLocation, password: string): Promise<
     await pgCtl(location, ['stop', '-m', 'immediate', '-w']).catch(() => undefined);
     return undefined;
   }
+}
+
+async function isServerOf({ directory }: ServerLocation, pid: number): Promise<boolean> {
+  const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', String(pid)]).catch(() => ({
+    stdout: '',
+  }));
+  return stdout.includes('postgres') && stdout.includes(join(directory, 'data'));
 }
 
 async function start(location: ServerLocation): Promise<number> {

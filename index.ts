@@ -37,13 +37,15 @@ async function main(command: Command): Promise<number> {
   const model = await chooseModel(config.model, { fallBack: !isWorker });
   const world = await runWorld({ ...config, model });
   stopping.throwIfAborted();
-  if (model === 'simulated') announceSimulation(output.note);
+  if (model === 'simulated') announceSimulation(world, config.model === 'simulated');
   if (isWorker) {
-    announceWorker(world, output.note);
+    announceWorker(world);
     return interrupted;
   }
-  await announceUnfinishedRuns(world, output.note);
-  return runExamples(world, examplesOf(command, content));
+  const announceFinishedRuns = await announceUnfinishedRuns(world);
+  const exitCode = await runExamples(world, examplesOf(command, content));
+  await announceFinishedRuns();
+  return exitCode;
 }
 
 interface Example {

@@ -95,13 +95,9 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
 
   const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });
-  const storage = createStorage({
-    pool,
-    jobPrefix,
-    queueSchema,
-    onStreamEnd: (stream) => notify(pool, STREAM_CHANNEL, stream),
-    onCancelled: (runId) => requestReplay(pool, queue, runId),
-  });
+  const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
+  const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
+  const storage = createStorage({ pool, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
   const streamer = createStreamer(pool, listener, closing.signal);
   const world: World = { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streamer, ...queue, close: stopWorld };
 

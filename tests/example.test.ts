@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createApplication } from './support/application.ts';
 import { createTestDatabase } from './support/database.ts';
-import { areGone, descendantsOf, runningClis } from './support/processes.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
-import { until } from './support/until.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
 
@@ -109,79 +107,6 @@ test('the report of the text in a file is shown as it is written, then the resul
   expect(stdout).toContain('zeppelin: “The zeppelin was late.”');
   expect(stdout).toMatch(/✓ contentAnalysisWorkflow completed in [\d.]+ s \(run wrun_\w+, answers SIMULATED\)/);
   expect(stderr).toContain('SIMULATED');
-});
-
-test('a run whose process was killed is finished by a worker, without repeating a completed step', async () => {
-  const database = await createTestDatabase();
-  const env = { WORKFLOW_POSTGRES_URL: database.url };
-  const victim = startProgram(INDEX, ['content'], { env });
-  await until('the topics are extracted', async () => {
-    const steps = await database.query(`SELECT FROM workflow_steps WHERE status = 'completed'`);
-    return steps.length === 2;
-  });
-  await until(
-    'the report is being written',
-    async () => (await database.query('SELECT FROM workflow_stream_chunks')).length > 3,
-  );
-  const clis = await runningClis(victim.pid);
-  expect(clis).toHaveLength(1);
-  victim.kill('SIGKILL');
-  await victim.exited;
-  await until('its CLI is gone', () => areGone(clis), 5_000);
-  const worker = startProgram(INDEX, ['worker'], { env });
-  await worker.says('Worker: takes the runs');
-
-  await until('the run has ended', async () => {
-    const [finished] = await database.query<{ status: string }>('SELECT status FROM workflow_runs');
-    return finished?.status === 'completed';
-  });
-
-  const steps = await database.query<{ name: string; attempt: number }>(
-    `SELECT split_part(step_name, '//', 3) AS name, attempt FROM workflow_steps ORDER BY step_id`,
-  );
-  expect(steps).toEqual([
-    { name: 'analyzeSentiment', attempt: 1 },
-    { name: 'extractTopics', attempt: 1 },
-    { name: 'generateReport', attempt: 2 },
-  ]);
-});
-
-test('an example that finds unfinished runs says so, and waits only for its own', async () => {
-  const database = await createTestDatabase();
-  const env = { WORKFLOW_POSTGRES_URL: database.url };
-  const first = startProgram(INDEX, ['content'], { env });
-  await until('its first step is done', async () => {
-    return (await database.query(`SELECT FROM workflow_steps WHERE status = 'completed'`)).length === 1;
-  });
-  first.kill('SIGINT');
-  expect(await first.exited).toBe(130);
-  expect(first.stderr).toContain('Stopping');
-
-  const second = startProgram(INDEX, ['research'], { env });
-  const { exitCode, stderr } = await run(second);
-
-  expect(exitCode).toBe(0);
-  expect(stderr).toMatch(
-    /1 unfinished run from before, which this process finishes beside its own:\n {2}wrun_\w+ contentAnalysisWorkflow/,
-  );
-});
-
-test('Ctrl+C hands the work back within 5 s and leaves no process behind', async () => {
-  const database = await createTestDatabase();
-  const program = startProgram(INDEX, ['research'], { env: { WORKFLOW_POSTGRES_URL: database.url } });
-  await until('three CLIs are running', async () => (await runningClis(program.pid)).length === 3);
-  const children = await descendantsOf(program.pid);
-  const stoppedAt = Date.now();
-  program.kill('SIGINT');
-
-  expect(await program.exited).toBe(130);
-
-  expect(Date.now() - stoppedAt).toBeLessThan(5_000);
-  await until('they are all gone', () => areGone(children), 1_000);
-  const jobs = await database.query<{ state: string }>(
-    `SELECT state FROM workflow_queue.job WHERE state < 'completed' AND name LIKE 'workflow_flows%' AND start_after <= now()`,
-  );
-  expect(jobs).toEqual([{ state: 'created' }]);
 });
 
 test('a worker without a login to Claude does not start, says what to do, and takes no job', async () => {

@@ -22,9 +22,13 @@ const parse = (stdout: string) =>
 
 test('a reader in another process gets the stream live, and from any index', async () => {
   const app = await createApplication();
-  await app.startWorker();
   const [runId = ''] = await app.start('streamingWorkflow', [WORDS, 100]);
   const reader = startProgram(PROCESS, ['read', runId], { env: app.env });
+  await until('the reader is there', async () => {
+    const sessions = `SELECT FROM pg_stat_activity WHERE application_name = 'postgres-world listener' AND datname = current_database()`;
+    return (await app.query(sessions)).length > 0;
+  });
+  await app.startWorker();
 
   await reader.says('word3');
   const [run] = await app.query<{ status: string }>('SELECT status::text FROM workflow_runs');

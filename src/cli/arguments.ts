@@ -46,7 +46,7 @@ Variables (also in .env; see .env.example)
 Examples
   npm run example:postgres-world
   npm run example:postgres-world -- --input article.txt
-  npm run example:postgres-world:research -- --topic "Quantum Computing" --json
+  npm run -s example:postgres-world:research -- --topic "Quantum Computing" --json
   npm run example:postgres-world:worker`;
 
 /** @throws UsageError */

@@ -15,7 +15,8 @@ const REFUSED_BY_SERVER: Record<string, string> = {
 export function explain(error: unknown): string {
   if (error instanceof Interrupted) return '';
   if (error instanceof UsageError) return `${error.message}\n  See: npm run example:postgres-world -- --help`;
-  if (error instanceof ConfigError) return maskSecrets(error.message);
+  // Its values are masked already, and its remedies show what a URL looks like.
+  if (error instanceof ConfigError) return error.message;
   const { code = '', message, stack } = toError(error);
   if (code in REFUSED_BY_SERVER) return maskSecrets(`${message}\n  ${REFUSED_BY_SERVER[code]}`);
   if (isTransient(error)) {

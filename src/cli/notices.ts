@@ -1,32 +1,42 @@
 import type { RunningWorld } from '../../world-config.ts';
 
-type Note = (line: string) => void;
-
-export function announceSimulation(note: Note): void {
-  note('');
-  note('⚠ SIMULATED: nobody is logged in to Claude, so the answers are made up by counting words.');
-  note('  For real ones: npm run claude:login (or set ANTHROPIC_API_KEY), and run this again.');
-  note('');
+export function announceSimulation({ config }: RunningWorld, asked: boolean): void {
+  config.log('');
+  const reason = asked ? 'as WORKFLOW_MODEL asks for' : 'since nobody is logged in to Claude';
+  config.log(`⚠ SIMULATED, ${reason}: the answers are made up by counting words.`);
+  if (!asked) config.log('  For real ones: npm run claude:login (or set ANTHROPIC_API_KEY), and run this again.');
+  config.log('');
 }
 
-export function announceWorker({ config, deploymentId }: RunningWorld, note: Note): void {
+export function announceWorker({ config, deploymentId }: RunningWorld): void {
   const { jobPrefix, queueConcurrency } = config;
-  note(`Worker: takes the runs of "${jobPrefix}" (code ${deploymentId}), ${queueConcurrency} steps at once.`);
-  note('Ctrl+C hands its work back and stops.');
+  config.log(`Worker: takes the runs of "${jobPrefix}" (code ${deploymentId}), ${queueConcurrency} steps at once.`);
+  config.log('Ctrl+C hands its work back and stops.');
 }
 
-/** Runs that an earlier process left: this one's worker finishes them, beside its own. */
-export async function announceUnfinishedRuns({ findUnfinishedRuns, takes }: RunningWorld, note: Note): Promise<void> {
+/**
+ * Names the runs that an earlier process left: this one's worker goes on with them.
+ * @returns says at the end what has become of them
+ */
+export async function announceUnfinishedRuns({ config, findUnfinishedRuns, takes }: RunningWorld) {
   const runs = await findUnfinishedRuns();
   const ours = runs.filter(({ deploymentId }) => takes(deploymentId));
   const others = runs.length - ours.length;
   if (ours.length > 0) {
-    note(`${count(ours.length)} from before, which this process finishes beside its own:`);
-    for (const { runId, workflowName } of ours) note(`  ${runId} ${workflowName.split('//').at(-1)}`);
+    config.log(`${count(ours.length)} from before, which this process works on beside its own:`);
+    for (const { runId, workflowName } of ours) config.log(`  ${runId} ${workflowName.split('//').at(-1)}`);
   }
-  if (others > 0) {
-    note(`${count(others)} from before must wait for a worker with their code, or with a login.`);
-  }
+  if (others > 0) config.log(`${count(others)} from before must wait for a worker with their code, or with a login.`);
+
+  return async (): Promise<void> => {
+    if (ours.length === 0) return;
+    const unfinished = new Set((await findUnfinishedRuns()).map(({ runId }) => runId));
+    for (const { runId } of ours) {
+      if (unfinished.has(runId))
+        config.log(`… ${runId} from before is not finished yet: the next example or worker goes on with it`);
+      else config.log(`✓ ${runId} from before is finished too`);
+    }
+  };
 }
 
 function count(runs: number): string {

@@ -34,7 +34,7 @@ export function createOutput(json: boolean): Output {
 function describe({ runId, workflow, status, durationMs, model, result, error }: FinishedRun): string {
   const mark = status === 'completed' ? '✓' : '✗';
   const simulated = model === 'simulated' ? ', answers SIMULATED' : '';
-  const head = `\n${mark} ${workflow} ${status} in ${(durationMs / 1000).toFixed(1)} s (run ${runId}${simulated})`;
+  const head = `\n\n${mark} ${workflow} ${status} in ${(durationMs / 1000).toFixed(1)} s (run ${runId}${simulated})`;
   if (error) return `${head}\n  ${error.replaceAll('\n', '\n  ')}`;
   const lines = Object.entries(result as Record<string, unknown>)
     .filter(([key]) => !SHOWN_ALREADY.has(key))

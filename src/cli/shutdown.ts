@@ -3,6 +3,9 @@ import { constants } from 'node:os';
 /** How long the work gets to be handed back. */
 const GRACE_MS = 4_500;
 
+/** One Ctrl+C arrives more than once: from the terminal, and from npm and tsx, which pass it on. */
+const SAME_KEY_MS = 1_000;
+
 /**
  * Fires at the first SIGINT or SIGTERM; its reason is an {@link Interrupted}.
  * That one stops everything in order, a second one at once. If something keeps the process
@@ -10,12 +13,15 @@ const GRACE_MS = 4_500;
  */
 export function listenForShutdown(note: (line: string) => void): AbortSignal {
   const controller = new AbortController();
-  const stop = (name: 'SIGINT' | 'SIGTERM') => {
+  let stoppedAt = 0;
+  const stop = (name: 'SIGINT' | 'SIGTERM' | 'SIGPIPE') => {
     const exitCode = 128 + constants.signals[name];
     if (controller.signal.aborted) {
+      if (name === 'SIGPIPE' || Date.now() - stoppedAt < SAME_KEY_MS) return;
       note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
       process.exit(exitCode);
     }
+    stoppedAt = Date.now();
     note('\nStopping: handing the work back … (once more to stop at once)');
     setTimeout(() => {
       note(`Something did not stop in time: ${process.getActiveResourcesInfo().join(', ')}`);
@@ -25,6 +31,11 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
   };
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
+  // Node ignores the signal; whoever read our output (… | head) has had enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    stop('SIGPIPE');
+  });
   return controller.signal;
 }
 

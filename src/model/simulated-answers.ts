@@ -10,7 +10,7 @@ export function simulateText(prompt: string): string {
   if (findings) return synthesis(tagged(prompt, 'topic') ?? 'the topic', findings);
   const topic = tagged(prompt, 'topic');
   if (topic) return finding(topic, prompt);
-  return report(tagged(prompt, 'content') ?? prompt, prompt);
+  return report(tagged(prompt, 'content') ?? prompt);
 }
 
 /** An object that satisfies a tool's schema, filled from the prompt. */
@@ -29,12 +29,12 @@ export function simulateObject(schema: unknown, prompt: string): unknown {
   });
 }
 
-function report(content: string, prompt: string): string {
+function report(content: string): string {
   const [first = '', ...rest] = sentences(content);
   const terms = keyTerms(content, 5);
   const { score } = scoreSentiment(content);
   return [
-    '(Simulated: nobody is logged in to Claude, so this report was composed by counting words.)',
+    '(Simulated: composed by counting words, not by Claude.)',
     '',
     '## Summary',
     `The text has ${rest.length + 1} sentences. It opens with: “${first}”`,
@@ -48,7 +48,6 @@ function report(content: string, prompt: string): string {
     '',
     '## What to do with it',
     `Read on about ${terms[0] ?? 'the subject'}; it carries most of the text.`,
-    `This answer was made from a prompt of ${prompt.length} characters.`,
   ].join('\n');
 }
 

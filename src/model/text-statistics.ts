@@ -9,7 +9,7 @@ const NEGATIVE = new Set(
   ),
 );
 const STOP_WORDS = new Set(
-  'about above after again against also although among another because been before being below between both cannot could does doing down during each every few from further have having here hers herself himself however into itself just many might more most much must myself once only other ours over same should since some such than that their theirs them then there these they this those through today toward under until upon very were what when where which while whom whose will with within without would your yours'.split(
+  'about above after already came finished first found left made morning moving nothing simply spent start still took used week whole again against also although among another because been before being below between both cannot could does doing down during each every few from further have having here hers herself himself however into itself just many might more most much must myself once only other ours over same should since some such than that their theirs them then there these they this those through today toward under until upon very were what when where which while whom whose will with within without would your yours'.split(
     ' ',
   ),
 );
@@ -40,7 +40,8 @@ export function scoreSentiment(text: string): Sentiment {
 export function keyTerms(text: string, count: number): string[] {
   const frequency = new Map<string, number>();
   for (const word of words(text)) {
-    if (word.length > 3 && !STOP_WORDS.has(word)) frequency.set(word, (frequency.get(word) ?? 0) + 1);
+    if (word.length > 3 && ![STOP_WORDS, POSITIVE, NEGATIVE].some((list) => list.has(word)))
+      frequency.set(word, (frequency.get(word) ?? 0) + 1);
   }
   return [...frequency]
     .toSorted(([, a], [, b]) => b - a)

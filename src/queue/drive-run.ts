@@ -8,7 +8,7 @@ import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
 import { wasLost } from './leases.ts';
 import { encodePayload, type JobData } from './messages.ts';
-import type { Report } from './report.ts';
+import type { Report, Trace } from './report.ts';
 import { replayRun } from './replay-run.ts';
 import type { Slots } from './slots.ts';
 
@@ -29,6 +29,7 @@ export interface DriverContext {
   deploymentId: string;
   stepSlots: Slots;
   report: Report;
+  trace: Trace;
   /** Calls back when somebody wakes the run; returns what stops that. */
   onWake(runId: string, callback: () => void): () => void;
 }
@@ -55,7 +56,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   const executeHere = async (step: StepMessage) => {
     try {
-      const again = await executeStep(step, lease, context.deploymentId, stepSignal);
+      const again = await executeStep(step, lease, context.deploymentId, context.trace, stepSignal);
       if (again !== undefined) await toStepQueue(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.

@@ -1,4 +1,5 @@
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
+import type { Trace } from './report.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
 
 /**
@@ -10,6 +11,7 @@ export function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
   deploymentId: string,
+  trace: Trace,
   signal: AbortSignal = lease.signal,
 ): Promise<Redelivery> {
   const scope: StepScope = {
@@ -23,5 +25,6 @@ export function executeStep(
     endingStreams: new Set(),
   };
   const delivery = { attempt: lease.retryCount + 1, id: payload.stepId };
+  trace(`Step ${payload.stepId}: executing ${queueName.split('//').at(-1)} of ${payload.workflowRunId}`);
   return runInScope(scope, () => deliver('step', queueName, payload, delivery));
 }

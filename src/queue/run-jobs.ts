@@ -21,6 +21,7 @@ export async function handleRunJob(
       return;
     }
     ({ runId } = job.data.payload as WorkflowInvokePayload);
+    context.trace(`Run ${runId}: taken (delivery ${job.retryCount + 1})`);
     await driveRun(runId, job.data, lease, context);
   } catch (error) {
     if (lease.signal.aborted) return;
@@ -28,6 +29,7 @@ export async function handleRunJob(
     // If even that fails, the heartbeat lapses and the job is fetched again.
     await context.jobs.retry(lease, error).catch((cause: unknown) => context.report(`Run ${runId}`, cause));
   } finally {
+    context.trace(`Run ${runId}: given back`);
     leases.release(lease);
   }
 }

@@ -4,14 +4,14 @@ import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
 import { wasLost, type Leases } from './leases.ts';
 import { decodePayload, type JobData } from './messages.ts';
-import type { Report } from './report.ts';
+import type { Report, Trace } from './report.ts';
 
 /** Executes a step that came through its queue. Never rejects: what fails is fetched again. */
 export async function handleStepJob(
   job: Job<JobData>,
   queue: string,
   deploymentId: string,
-  { jobs, leases, report }: { jobs: Jobs; leases: Leases; report: Report },
+  { jobs, leases, report, trace }: { jobs: Jobs; leases: Leases; report: Report; trace: Trace },
 ): Promise<void> {
   const lease = leases.hold(queue, job);
   const payload: StepInvokePayload = decodePayload(job.data.payload);
@@ -23,7 +23,7 @@ export async function handleStepJob(
   lease.signal.addEventListener('abort', handBack);
   try {
     if (lease.signal.aborted) return handBack();
-    const again = await executeStep({ queueName: job.data.queueName, payload }, lease, deploymentId);
+    const again = await executeStep({ queueName: job.data.queueName, payload }, lease, deploymentId, trace);
     if (again === undefined) await jobs.complete(lease);
     else await jobs.replace(lease, payload.stepId, job.data, again);
   } catch (error) {

@@ -31,6 +31,7 @@ export interface WorkerOptions {
   /** Steps at once. */
   concurrency: number;
   log(line: string): void;
+  verbose: boolean;
 }
 
 export interface Worker {
@@ -43,6 +44,7 @@ export interface Worker {
 export function startWorker(options: WorkerOptions): Worker {
   const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
   const report = createReport(options.log);
+  const trace = (line: string) => options.verbose && options.log(line);
   const leases = createLeases(boss);
   const stepSlots = createSlots(concurrency);
   const runSlots = createSlots(Math.max(MIN_RUNS, concurrency * RUNS_PER_STEP_SLOT));
@@ -66,14 +68,14 @@ export function startWorker(options: WorkerOptions): Worker {
         return () => void (driven.get(runId) === callback && driven.delete(runId));
       };
       const queues = queueNames(jobPrefix, deploymentId);
-      return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake, report }, leases);
+      return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake, report, trace }, leases);
     },
   );
   const stepLoop = createFetchLoop(
     boss,
     queuesOf.map(({ steps }) => steps),
     stepSlots,
-    (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases, report }),
+    (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases, report, trace }),
   );
 
   const loopOf = (queue: string): FetchLoop[] => {

@@ -13,6 +13,10 @@ export interface Program {
   /** Resolves with the exit code, or null after a signal. */
   exited: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
+  /** Ctrl+C in a terminal: the whole process group gets it. */
+  interrupt(): void;
+  /** Nobody reads its output any more. */
+  closeOutput(): void;
   /** Waits until the program has written this, on stdout or stderr. */
   says(text: string | RegExp): Promise<true>;
 }
@@ -21,6 +25,8 @@ export interface ProgramOptions {
   env?: Record<string, string>;
   input?: string | Uint8Array;
   cwd?: string;
+  /** In a process group of its own, as a terminal starts it; `interrupt` then reaches all of it. */
+  group?: boolean;
 }
 
 /** Starts a TypeScript program as npm's scripts do, in one process; it does not outlive the test. */
@@ -38,7 +44,8 @@ export function startProgram(file: string, args: string[] = [], options: Program
 export function startCommand(command: string, args: string[], options: ProgramOptions = {}): Program {
   const cwd = options.cwd ?? PROJECT;
   const PATH = `${join(cwd, 'node_modules/.bin')}:${process.env.PATH}`;
-  return track(spawn(command, args, { cwd, env: { ...cleanEnvironment(), PATH, ...options.env } }), options.input);
+  const env = { ...cleanEnvironment(), PATH, ...options.env };
+  return track(spawn(command, args, { cwd, env, detached: options.group ?? false }), options.input);
 }
 
 /** Runs it to its end. */
@@ -60,6 +67,8 @@ function track(child: ChildProcess, input: string | Uint8Array | undefined): Pro
     stderr: '',
     exited: once(child, 'close').then(([code]) => code as number | null),
     kill: (signal) => void child.kill(signal),
+    interrupt: () => void process.kill(-(child.pid ?? 0), 'SIGINT'),
+    closeOutput: () => void child.stdout?.destroy(),
     says: (text) =>
       until(`the program says ${text}`, () => {
         const said = program.stdout + program.stderr;

@@ -111,6 +111,12 @@ describe('the simulated model', () => {
     expect(simulateText(prompt.replaceAll('Trains', 'Ships'))).not.toContain('Trains');
   });
 
+  test.each(['A good day. A great success!', 'hi', '!?', '日本'])('finds a topic in %j', (content) => {
+    const schema = z.object({ topics: z.array(z.string().min(1)).min(1) });
+    const simulated = simulateObject(z.toJSONSchema(schema), `<content>\n${content}\n</content>`);
+    expect(schema.safeParse(simulated).success).toBe(true);
+  });
+
   test('satisfies a schema that it has never seen', () => {
     const schema = z.object({
       topics: z.array(z.string()).min(1),
@@ -169,7 +175,7 @@ describe('small parts', () => {
   });
 
   test('the code version is the same on every machine, and not changed by the body of a step', async () => {
-    const checkout = await createCheckout(0o755);
+    const { checkout } = await createCheckout(0o755);
     const compile = (root: string) => compileWorkflows(root, [join(root, 'workflow-example.ts')]);
     const [here, there] = await Promise.all([compile(PROJECT), compile(checkout)]);
     expect(there.codeVersion).toBe(here.codeVersion);

@@ -20,10 +20,10 @@ test('`npx workflow inspect runs --json` shows our runs', async () => {
 });
 
 test('the World is healthy only while the database answers', async () => {
-  const checkout = await createCheckout(0o755);
+  const { checkout, serverDirectory } = await createCheckout(0o755);
   const program = startProgram('tests/fixtures/process.ts', ['health'], { cwd: checkout });
   await program.says('"healthy":true');
-  const [server] = await postmasters(checkout);
+  const [server] = await postmasters(serverDirectory);
   const backends = await descendantsOf(server!.pid);
   const signal = (name: NodeJS.Signals) => [server!, ...backends].forEach(({ pid }) => process.kill(pid, name));
   signal('SIGSTOP');
@@ -86,7 +86,7 @@ test('a cancelled run ends, and its running step is stopped', async () => {
 });
 
 test('a mistake in a workflow file is reported, and nothing is left running', async () => {
-  const checkout = await createCheckout(0o755);
+  const { checkout, serverDirectory } = await createCheckout(0o755);
   await writeFile(
     join(checkout, 'workflow-example.ts'),
     "export async function broken() {\n  'use workflow';\n  return (;\n}\n",
@@ -95,5 +95,5 @@ test('a mistake in a workflow file is reported, and nothing is left running', as
 
   expect(exitCode).toBe(1);
   expect(stderr).toContain('workflow-example.ts');
-  expect(await postmasters(checkout)).toEqual([]);
+  expect(await postmasters(serverDirectory)).toEqual([]);
 });

@@ -36,17 +36,17 @@ export function scoreSentiment(text: string): Sentiment {
   };
 }
 
-/** The longer words that occur most; of those that occur as often, the first. */
+/** The longer words that occur most, at least one; of those that occur as often, the first. */
 export function keyTerms(text: string, count: number): string[] {
   const frequency = new Map<string, number>();
   for (const word of words(text)) {
-    if (word.length > 3 && ![STOP_WORDS, POSITIVE, NEGATIVE].some((list) => list.has(word)))
-      frequency.set(word, (frequency.get(word) ?? 0) + 1);
+    const tellsNothing = word.length < 4 || [STOP_WORDS, POSITIVE, NEGATIVE].some((list) => list.has(word));
+    if (!tellsNothing) frequency.set(word, (frequency.get(word) ?? 0) + 1);
   }
-  return [...frequency]
-    .toSorted(([, a], [, b]) => b - a)
-    .slice(0, count)
-    .map(([word]) => word);
+  const terms = [...frequency].toSorted(([, a], [, b]) => b - a).map(([word]) => word);
+  if (terms.length > 0) return terms.slice(0, count);
+  const [longest = 'text'] = words(text).toSorted((a, b) => b.length - a.length);
+  return [longest];
 }
 
 export function sentences(text: string): string[] {

@@ -3,6 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, realpath, rm, symlink } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { locateServer } from '../../src/postgres/embedded/location.ts';
 import { listProcesses } from './processes.ts';
 import { PROJECT } from './program.ts';
 import { until } from './until.ts';
@@ -10,8 +11,9 @@ import { until } from './until.ts';
 /**
  * A copy of the project, with the same node_modules and an embedded server of its own.
  * @param mode of its folder: 0o700 for one that only its owner can enter
+ * @returns its folder, and the one of its server: outside, where the server's user cannot reach it
  */
-export async function createCheckout(mode: number): Promise<string> {
+export async function createCheckout(mode: number): Promise<{ checkout: string; serverDirectory: string }> {
   const checkout = await realpath(await mkdtemp(join(tmpdir(), 'postgres-world-checkout-')));
   await chmod(checkout, mode);
   const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: PROJECT });
@@ -20,16 +22,20 @@ export async function createCheckout(mode: number): Promise<string> {
     await cp(join(PROJECT, file), join(checkout, file)).catch(ignoreDeleted);
   }
   await symlink(join(PROJECT, 'node_modules'), join(checkout, 'node_modules'));
+  const { directory: serverDirectory } = await locateServer(checkout);
   onTestFinished(async () => {
-    await until('the embedded server has stopped', async () => (await postmasters(checkout)).length === 0, 15_000);
-    await rm(checkout, { recursive: true, force: true });
+    const stopped = async () => (await postmasters(serverDirectory)).length === 0;
+    await until('the embedded server has stopped', stopped, 15_000);
+    for (const folder of [serverDirectory, checkout]) await rm(folder, { recursive: true, force: true });
   });
-  return checkout;
+  return { checkout, serverDirectory };
 }
 
-/** The servers that run on the data of a folder. */
-export async function postmasters(folder: string) {
-  return (await listProcesses()).filter(({ command }) => /postgres\b.* -D /.test(command) && command.includes(folder));
+/** The servers that run on the data in a folder. */
+export async function postmasters(serverDirectory: string) {
+  return (await listProcesses()).filter(({ command }) => {
+    return /postgres\b.* -D /.test(command) && command.includes(join(serverDirectory, 'data'));
+  });
 }
 
 function ignoreDeleted(error: NodeJS.ErrnoException): void {

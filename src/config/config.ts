@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import dotenv from 'dotenv';
 import { z } from 'zod';
@@ -67,7 +66,7 @@ export interface WorldConfig {
   log(line: string): void;
 }
 
-const PROJECT_ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const PROJECT_ROOT = join(import.meta.dirname, '../..');
 
 /** Something about the environment or the options is wrong, and the user can put it right. */
 export class ConfigError extends Error {

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
@@ -36,7 +36,7 @@ export async function locateServer(projectRoot: string): Promise<ServerLocation>
   if (user === undefined || (canEnter(inside, user) && canEnter(dirname(postgres), user))) {
     return { directory: inside, outside: false, initdb, pgCtl, user };
   }
-  const project = createHash('sha256').update(projectRoot).digest('hex').slice(0, 12);
+  const project = createHash('sha256').update(resolve(projectRoot)).digest('hex').slice(0, 12);
   const directory = join(OUTSIDE, project);
   await mkdir(directory, { recursive: true, mode: 0o755 });
   const native = await copyBinaries(dirname(dirname(postgres)), directory);

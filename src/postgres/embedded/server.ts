@@ -4,6 +4,7 @@ import { appendFile, chown, mkdir, readFile, rename, rm, stat, writeFile } from 
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { isTransient, retryTransient } from '../transient.ts';
@@ -17,6 +18,8 @@ const USER = 'workflow';
 const LOCK_PATIENCE_MS = 90_000;
 /** How long a server that we find running may take to answer: it may be recovering. */
 const ADOPTION_PATIENCE_MS = 10_000;
+
+const BACKENDS_EXIT_MS = 1_000;
 
 const SETTINGS = `
 # Set by this project: reachable from this machine only.
@@ -87,10 +90,16 @@ async function initialize(location: ServerLocation): Promise<string> {
 
 /** The port of the server that runs on our data, if one does; one that does not answer is stopped. */
 async function runningPort(location: ServerLocation, password: string): Promise<number | undefined> {
-  const pidFile = await readFile(join(location.directory, 'data', 'postmaster.pid'), 'utf8').catch(() => undefined);
-  const [pid, , , port] = pidFile?.split('\n').map(Number) ?? [];
-  // The file may be left over, and its number belong to a process that has nothing to do with us.
-  if (!pid || !port || !(await isServerOf(location, pid))) return undefined;
+  const pidFile = join(location.directory, 'data', 'postmaster.pid');
+  const [pid, , , port] = (await readFile(pidFile, 'utf8').catch(() => '')).split('\n').map(Number);
+  if (!pid || !port) return undefined;
+  if (!(await isServerOf(location, pid))) {
+    // Left over by one that was killed. PostgreSQL sees to that itself, unless the number has been taken by
+    // another process, or the dead one was not reaped yet. Its backends notice within this time.
+    await delay(BACKENDS_EXIT_MS);
+    await rm(pidFile, { force: true });
+    return undefined;
+  }
   try {
     const client = await retryTransient(() => open(port, password, 'postgres', 'postgres-world'), ADOPTION_PATIENCE_MS);
     await client.end();
@@ -102,11 +111,15 @@ async function runningPort(location: ServerLocation, password: string): Promise<
   }
 }
 
+/** Whether a process is the server on our data: nothing is done to any other. */
 async function isServerOf({ directory }: ServerLocation, pid: number): Promise<boolean> {
-  const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', String(pid)]).catch(() => ({
-    stdout: '',
-  }));
-  return stdout.includes('postgres') && stdout.includes(join(directory, 'data'));
+  try {
+    const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'args=', '-p', String(pid)]);
+    return stdout.includes('postgres') && stdout.includes(join(directory, 'data'));
+  } catch (error) {
+    // 1: there is no such process. Anything else, and we cannot know.
+    return (error as { code?: number | string }).code !== 1;
+  }
 }
 
 async function start(location: ServerLocation): Promise<number> {

@@ -5,21 +5,23 @@
  */
 import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
+import type { Pool } from 'pg';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
-import { createListener, notify } from './src/postgres/listener.ts';
+import { createListener, notify, type Listener } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
 import { provideDatabase } from './src/postgres/provide-database.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
-import { createJobs, WAKE_CHANNEL } from './src/queue/jobs.ts';
-import { startWorker } from './src/queue/worker.ts';
+import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
+import { startWorker, type Worker } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED } from './src/runtime/compile.ts';
 import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
+import { settleBoth } from './src/runtime/settle-both.ts';
 import { STREAM_CHANNEL } from './src/streams/chunks.ts';
 import { createStreamer } from './src/streams/streamer.ts';
 
@@ -74,52 +76,43 @@ export default function createWorld(): World {
 
 async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   await using opened = new AsyncDisposableStack();
-  const { jobPrefix, queueSchema, workflowFiles } = config;
-
-  // At the same time, but the database first: a mistake in a workflow must find it ready to be closed.
-  const compiling = workflowFiles.length > 0 ? compileWorkflows(config.projectRoot, workflowFiles) : NOT_COMPILED;
-  const [database, compilation] = await Promise.allSettled([provideDatabase(config, opened), compiling]);
-  const connectionString = valueOf(database);
-  const compiled = valueOf(compilation);
-  const simulated = simulatedDeployment(compiled.codeVersion);
+  const [connectionString, compiled] = await settleBoth(
+    provideDatabase(config, opened),
+    compileWorkflows(config.projectRoot, config.workflowFiles),
+  );
+  const { codeVersion, workflows } = compiled;
+  const simulated = simulatedDeployment(codeVersion);
   // Without a login, only the runs that were begun without one.
-  const deploymentIds = config.model === 'simulated' ? [simulated] : [compiled.codeVersion, simulated];
+  const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
   const deploymentId = deploymentIds[0]!;
 
   const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
-  const channels = [jobChannel(queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
+  const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
   const listener = opened.use(createListener(pool, channels));
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
-  const jobs = createJobs(boss, pool, queueSchema);
-  const closing = opened.adopt(new AbortController(), (it) => it.abort());
+  const jobs = createJobs(boss, pool, config.queueSchema);
+  const world = composeWorld({ pool, listener, jobs, deploymentId }, config, opened);
 
-  const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });
-  const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
-  const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
-  const storage = createStorage({ pool, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
-  const streamer = createStreamer(pool, listener, closing.signal);
-  const world: World = { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streamer, ...queue, close: stopWorld };
-
-  let worker: ReturnType<typeof startWorker> | undefined;
+  let worker: Worker | undefined;
   const running: RunningWorld = {
     world,
     config,
-    workflows: compiled.workflows,
+    workflows,
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
-    findUnfinishedRuns: () => findUnfinishedRuns(pool, jobPrefix),
+    findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
     stop: async () => undefined,
   };
   setCurrent(running);
   opened.defer(() => setCurrent(undefined));
 
-  if (workflowFiles.length > 0) {
+  if (compiled !== NOT_COMPILED) {
     // The bundles ask for the World while they are loaded, by this variable.
     process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
     await compiled.load();
-    for (const id of [compiled.codeVersion, simulated]) await createQueues(boss, queueNames(jobPrefix, id));
+    for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
   }
   if (config.worker) {
     opened.use(await startSimulatedApi());
@@ -140,7 +133,24 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   return running;
 }
 
-function valueOf<T>(settled: PromiseSettledResult<T>): T {
-  if (settled.status === 'rejected') throw settled.reason;
-  return settled.value;
+interface Parts {
+  pool: Pool;
+  listener: Listener;
+  jobs: Jobs;
+  deploymentId: string;
+}
+
+/** Storage, streams and queue: what the Workflow runtime takes for the World. */
+function composeWorld(
+  { pool, listener, jobs, deploymentId }: Parts,
+  { jobPrefix, queueSchema }: WorldConfig,
+  opened: AsyncDisposableStack,
+): World {
+  const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });
+  const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
+  const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
+  const storage = createStorage({ pool, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
+  const closing = opened.adopt(new AbortController(), (it) => it.abort());
+  const streams = createStreamer(pool, listener, closing.signal);
+  return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };
 }

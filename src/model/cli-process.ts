@@ -79,8 +79,11 @@ function removeLeftovers(): void {
 }
 
 function remove(directory: string): void {
-  // The child may still be writing while it dies.
-  rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  try {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  } catch {
+    // The child still writes while it dies, or the directory is another user's: no reason to fail a call.
+  }
 }
 
 function isAlive(pid: number): boolean {

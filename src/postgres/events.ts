@@ -8,10 +8,7 @@ import { joinTransaction } from './joined-pool.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
 import { chargeAttempt } from './step-progress.ts';
-import { retryTransient } from './transient.ts';
-
-/** How long a result waits for a database that is away before its step has to be repeated. */
-const DATABASE_PATIENCE_MS = 60_000;
+import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
 /** Nothing that a replay could observe: no reason to wake the run. */
 const UNOBSERVED = new Set(['step_started', 'step_retrying']);

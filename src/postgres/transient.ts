@@ -7,6 +7,9 @@ const TRANSIENT_ERRNOS =
 const TRANSIENT_MESSAGES =
   /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable/;
 
+/** How long what was paid for, or must not get lost, waits for a database that is away. */
+export const DATABASE_PATIENCE_MS = 60_000;
+
 const FIRST_DELAY_MS = 50;
 const LAST_DELAY_MS = 2_000;
 

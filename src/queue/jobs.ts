@@ -3,7 +3,7 @@ import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { readWakeSeq, recordPark } from '../postgres/run-progress.ts';
-import { retryTransient } from '../postgres/transient.ts';
+import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import type { Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import type { JobData } from './messages.ts';
@@ -11,8 +11,6 @@ import { reasonOf } from './report.ts';
 
 /** Tells the driver of the run in the payload to look again. */
 export const WAKE_CHANNEL = 'workflow_wake';
-
-const DATABASE_PATIENCE_MS = 60_000;
 
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}

@@ -7,9 +7,9 @@ import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
 import { createLeases } from './leases.ts';
 import { createReport } from './report.ts';
-import { handleRunJob } from './run-jobs.ts';
+import { handleRunJob } from './handle-run-job.ts';
 import { createSlots } from './slots.ts';
-import { handleStepJob } from './step-jobs.ts';
+import { handleStepJob } from './handle-step-job.ts';
 import { startSweep } from './sweep.ts';
 import { workflowQueueName } from './world-queue.ts';
 

@@ -62,6 +62,7 @@ class WorkflowCompiler extends BaseBuilder {
  * @param inputFiles absolute paths below `projectRoot`; the ids of workflows and steps are their relative ones
  */
 export async function compileWorkflows(projectRoot: string, inputFiles: string[]): Promise<Compiled> {
+  if (inputFiles.length === 0) return NOT_COMPILED;
   const output = join(projectRoot, '.workflow');
   // Two processes may compile at once: each into a folder of its own, renamed when it is whole.
   const unfinished = join(output, `unfinished-${randomUUID()}`);

@@ -1,14 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
-import { retryTransient } from '../postgres/transient.ts';
+import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import type { World } from '@workflow/world';
 import currentWorld from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 
 /** Tokens that arrive within this time become one row and one notification. */
 const FLUSH_INTERVAL_MS = 50;
-
-const DATABASE_PATIENCE_MS = 60_000;
 
 /** A chunk is plain data: none of the runtime's encodings for class instances, streams and the like. */
 const NO_REDUCERS = {} as Parameters<typeof getSerializeStream>[0];

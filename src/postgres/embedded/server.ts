@@ -43,10 +43,17 @@ export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedS
   const location = await locateServer(projectRoot);
   using _lock = await lockServer(location);
   const password = await initialize(location);
-  const port = (await runningPort(location, password)) ?? (await start(location));
-  const connect = (database: string, name: string) => open(port, password, database, name);
-  await createDatabase(await connect('postgres', PRESENCE));
-  const presence = await keepPresence(() => connect(DATABASE, PRESENCE));
+  const running = await runningPort(location, password);
+  const port = running ?? (await start(location));
+  const connect = (database: string) => open(port, password, database, PRESENCE);
+  const stop = () => pgCtl(location, ['stop', '-m', 'fast', '-w']);
+  const presence = await createDatabase(connect)
+    .then(() => keepPresence(() => connect(DATABASE)))
+    .catch(async (error: unknown) => {
+      // Started for nobody. One that ran before is in use by whoever joined it.
+      if (running === undefined) await stop().catch(() => undefined);
+      throw error;
+    });
 
   return {
     connectionString: `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
@@ -55,7 +62,7 @@ export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedS
     async [Symbol.asyncDispose]() {
       using _leaving = await lockServer(location);
       // Without an answer the server is gone already.
-      if ((await presence.leave()) === 0) await pgCtl(location, ['stop', '-m', 'fast', '-w']);
+      if ((await presence.leave()) === 0) await stop();
     },
   };
 }
@@ -81,8 +88,11 @@ async function initialize(location: ServerLocation): Promise<string> {
   await writeFile(handedOver, `${password}\n`, { mode: 0o600 });
   if (user) for (const path of [unfinished, handedOver]) await chown(path, user.uid, user.gid);
   const options = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', `--username=${USER}`];
-  await run(location, initdb, [`--pgdata=${unfinished}`, `--pwfile=${handedOver}`, ...options]);
-  await rm(handedOver);
+  try {
+    await run(location, initdb, [`--pgdata=${unfinished}`, `--pwfile=${handedOver}`, ...options]);
+  } finally {
+    await rm(handedOver);
+  }
   await appendFile(join(unfinished, 'postgresql.conf'), SETTINGS);
   await rename(unfinished, data);
   return password;
@@ -132,10 +142,14 @@ async function start(location: ServerLocation): Promise<number> {
   return port;
 }
 
-async function createDatabase(client: Client): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
-  if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  await client.end();
+async function createDatabase(connect: (database: string) => Promise<Client>): Promise<void> {
+  const client = await connect('postgres');
+  try {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
 }
 
 async function open(port: number, password: string, database: string, application_name: string): Promise<Client> {

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['tests/**/*.test.ts'],
+    include: ['tests/*.test.ts'],
     globalSetup: 'tests/support/global-setup.ts',
     // Whole programs are started; the machine may be small and busy.
     testTimeout: 120_000,

@@ -1,15 +1,17 @@
 /**
- * Runs the example workflows, or a worker for them. `index.ts --help` lists modes and options.
+ * Runs the example workflows, or a worker for them, or looks at the runs. `index.ts --help` lists
+ * modes and options.
  */
 import { parseCommand, USAGE, type Command } from './src/cli/arguments.ts';
 import { chooseModel } from './src/cli/choose-model.ts';
-import { checkTargetWorld, exitCodeOf, explain } from './src/cli/errors.ts';
-import { announceSimulation, announceUnfinishedRuns, announceWorker } from './src/cli/notices.ts';
-import { createOutput } from './src/cli/output.ts';
+import { exitCodeOf, explain } from './src/cli/errors.ts';
+import { announceSimulation, announceUnfinishedRuns, announceWorker, announceWorldName } from './src/cli/notices.ts';
+import { createOutput, describeRuns } from './src/cli/output.ts';
 import { readInput } from './src/cli/read-input.ts';
 import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
 import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
-import { getWorldConfig, runWorld, stopWorld, type RunningWorld } from './world-config.ts';
+import { answerRunStatus, answerStatus } from './src/cli/status.ts';
+import { getWorldConfig, runWorld, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
 
 const output = createOutput(process.argv.includes('--json'));
 const stopping = listenForShutdown(output.note);
@@ -31,8 +33,9 @@ async function main(command: Command): Promise<number> {
   }
   const content = command.input === undefined ? SAMPLE_CONTENT : await readInput(command.input);
   const config = getWorldConfig({ verbose: command.verbose, log: output.note });
-  checkTargetWorld(config, output.note);
+  if (command.mode === 'status') return showStatus(command, config);
 
+  announceWorldName(config);
   const isWorker = command.mode === 'worker';
   const model = await chooseModel(config.model, { fallBack: !isWorker });
   const world = await runWorld({ ...config, model });
@@ -65,16 +68,23 @@ function examplesOf({ mode, topic = SAMPLE_TOPIC }: Command, content: string): E
 async function runExamples({ workflows }: RunningWorld, examples: Example[]): Promise<number> {
   // Imported late: the runtime looks for the World when it is loaded.
   const { start } = await import('workflow/api');
-  const { followStream, waitForRun } = await import('./src/cli/follow-run.ts');
+  const { followRun } = await import('./src/cli/follow-run.ts');
 
   const runs = await Promise.all(
     examples.map(async ({ workflow, input, streams }) => {
       const { runId } = await start(workflows[workflow]!, [input]);
       output.note(`Started ${workflow}: run ${runId}`);
-      if (streams) await followStream(runId, output.stream);
-      return waitForRun(runId, workflow);
+      return followRun({ runId, workflow, streams }, output);
     }),
   );
-  output.results(runs);
+  output.result(describeRuns(runs), { runs });
   return runs.every(({ status }) => status === 'completed') ? 0 : 1;
+}
+
+async function showStatus({ runId, limit }: Command, config: WorldConfig): Promise<number> {
+  const world = await runWorld({ ...config, worker: false, workflowFiles: [] });
+  const { text, document } =
+    runId === undefined ? await answerStatus(world, limit) : await answerRunStatus(world, runId);
+  output.result(text, document);
+  return 0;
 }

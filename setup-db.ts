@@ -1,31 +1,83 @@
 /**
  * Creates or migrates what the World needs in the database of WORKFLOW_POSTGRES_URL, or in the
- * embedded one. Idempotent, and safe when two processes run it at once.
+ * embedded one. Idempotent, and safe when two processes run it at once. `--check` and `--print`
+ * change nothing.
  */
-import { explain } from './src/cli/errors.ts';
+import { parseArgs } from 'node:util';
+import { UsageError } from './src/cli/arguments.ts';
+import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { maskSecrets } from './src/config/config.ts';
 import { joinEmbeddedServer } from './src/postgres/embedded/server.ts';
-import { setUpDatabase } from './src/postgres/setup.ts';
+import { checkDatabase, printSql, setUpDatabase } from './src/postgres/setup.ts';
 import { getWorldConfig } from './world-config.ts';
 
+const USAGE = `Usage: setup-db.ts [OPTION]
+
+  (nothing)   create or migrate what is missing, in one transaction
+  --check     say what is missing; exit code 1 if something is
+  --print     print the SQL that would be run, for psql or a migration tool
+  --help      this text`;
+
 try {
-  await setUp();
+  process.exitCode = await main();
 } catch (error) {
   console.error(explain(error));
-  process.exitCode = 1;
+  process.exitCode = exitCodeOf(error);
 }
 
-async function setUp(): Promise<void> {
+async function main(): Promise<number> {
+  const { check, print, help } = parseOptions();
+  if (help) {
+    console.log(USAGE);
+    return 0;
+  }
   const { connectionString, projectRoot, queueSchema } = getWorldConfig();
   await using server = connectionString ? undefined : await joinEmbeddedServer(projectRoot);
   const url = connectionString ?? server!.connectionString;
-  console.log(`Setting up ${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`);
+  const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
+  if (print) return await printPlan(url, queueSchema);
+  if (check) return await showState(url, queueSchema, database);
+  return await setUp(url, queueSchema, database);
+}
 
+async function setUp(url: string, queueSchema: string, database: string): Promise<number> {
+  console.log(`Setting up ${database}`);
   const { tables, leftToDo } = await setUpDatabase(url, queueSchema);
-
   console.log(`✓ ${tables.length} tables and views exist:`);
   for (const table of tables) console.log(`  ${table}`);
-  if (leftToDo.length === 0) return;
-  console.log('This role may not do the following. Without it, SQL needs the schema name (workflow.workflow_runs):');
-  for (const statement of leftToDo) console.log(`  ${statement}`);
+  if (leftToDo.length > 0) {
+    console.log('This role may not do the following. Without it, SQL needs the schema name (workflow.workflow_runs):');
+    for (const statement of leftToDo) console.log(`  ${statement}`);
+  }
+  return 0;
+}
+
+async function showState(url: string, queueSchema: string, database: string): Promise<number> {
+  console.log(`Checking ${database}`);
+  const { parts, missingRights, searchPath } = await checkDatabase(url, queueSchema);
+  for (const { name, found, sql } of parts) console.log(`${sql.length === 0 ? '✓' : '✗'} ${name}: ${found}`);
+  if (searchPath.sql) console.log(`· table names need their schema (workflow.workflow_runs) until: ${searchPath.sql};`);
+  if (missingRights.length > 0) {
+    console.log('✗ This role lacks rights. Somebody who may has to run:');
+    for (const statement of missingRights) console.log(`    ${statement}`);
+    return 1;
+  }
+  if (parts.every(({ sql }) => sql.length === 0)) return 0;
+  console.log('To create what is missing: npm run postgres-world:setup (or see its SQL: … -- --print)');
+  return 1;
+}
+
+async function printPlan(url: string, queueSchema: string): Promise<number> {
+  const sql = printSql(await checkDatabase(url, queueSchema));
+  console.log(sql ?? '-- Nothing is missing.');
+  return 0;
+}
+
+function parseOptions() {
+  const flag = { type: 'boolean', default: false } as const;
+  try {
+    return parseArgs({ options: { check: flag, print: flag, help: { ...flag, short: 'h' } } }).values;
+  } catch (cause) {
+    throw new UsageError((cause as Error).message.split('. ')[0], { cause });
+  }
 }

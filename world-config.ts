@@ -14,6 +14,7 @@ import { createListener, notify, type Listener } from './src/postgres/listener.t
 import { createPool } from './src/postgres/pool.ts';
 import { provideDatabase } from './src/postgres/provide-database.ts';
 import { createStorage } from './src/postgres/storage.ts';
+import { registerWorker } from './src/postgres/workers.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
 import { startWorker, type Worker } from './src/queue/worker.ts';
@@ -98,6 +99,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const running: RunningWorld = {
     world,
     config,
+    pool,
     workflows,
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
@@ -116,15 +118,9 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   }
   if (config.worker) {
     opened.use(await startSimulatedApi());
-    worker = startWorker({
-      ...config,
-      boss,
-      pool,
-      listener,
-      jobs,
-      deploymentIds,
-      concurrency: config.queueConcurrency,
-    });
+    const taking = { ...config, deploymentIds, concurrency: config.queueConcurrency };
+    opened.use(await registerWorker(pool, taking));
+    worker = startWorker({ ...taking, boss, pool, listener, jobs });
     opened.adopt(worker, (it) => it.stop());
   }
 

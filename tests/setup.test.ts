@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createTestDatabase } from './support/database.ts';
+import { createRole, createTestDatabase, nameOf } from './support/database.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 
-const setUp = (url: string) =>
-  run(startProgram(join(PROJECT, 'setup-db.ts'), [], { env: { WORKFLOW_POSTGRES_URL: url } }));
+const setUp = (url: string, ...options: string[]) =>
+  run(startProgram(join(PROJECT, 'setup-db.ts'), options, { env: { WORKFLOW_POSTGRES_URL: url } }));
 
 test('setup prints what exists, hides the password, and can be repeated', async () => {
   const database = await createTestDatabase({ setUp: false });
@@ -73,21 +73,120 @@ test("setup leaves a pgboss schema alone that somebody made after the World's mi
   ).toHaveLength(1);
 });
 
+test('--check says what is missing, ends with 1 and changes nothing; after setup it ends with 0', async () => {
+  const database = await createTestDatabase({ setUp: false });
+  const before = await setUp(database.url, '--check');
+  expect(before.exitCode).toBe(1);
+  for (const missing of [
+    '✗ @workflow/world-postgres',
+    '✗ pg-boss (schema workflow_queue): missing',
+    '✗ this project',
+  ]) {
+    expect(before.stdout).toContain(missing);
+  }
+  expect(before.stdout).toContain('npm run postgres-world:setup');
+  expect(await database.query(`SELECT FROM pg_namespace WHERE nspname LIKE 'workflow%'`)).toEqual([]);
+
+  await setUp(database.url);
+  await database.query('DELETE FROM workflow_engine.migrations WHERE version > 1');
+  expect((await setUp(database.url, '--check')).stdout).toContain(
+    "✗ this project's tables (schema workflow_engine): version 1",
+  );
+  await database.query('INSERT INTO workflow_engine.migrations (version) VALUES (2)');
+  const after = await setUp(database.url, '--check');
+  expect(after.exitCode).toBe(0);
+  expect(after.stdout).not.toMatch(/[✗·]/);
+});
+
+test('the SQL of --print, run by somebody else, does what setup does', async () => {
+  const [printed, made] = await Promise.all([
+    createTestDatabase({ setUp: false }),
+    createTestDatabase({ setUp: false }),
+  ]);
+  const { stdout, exitCode } = await setUp(printed.url, '--print');
+  expect(exitCode).toBe(0);
+  expect(await printed.query(`SELECT FROM pg_namespace WHERE nspname LIKE 'workflow%'`)).toEqual([]);
+  await printed.query(stdout);
+  await setUp(made.url);
+
+  const columns = `SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns
+    WHERE table_schema LIKE 'workflow%' OR table_schema = 'pgboss' ORDER BY 1, 2, 3`;
+  expect(await printed.query(columns)).toEqual(await made.query(columns));
+  expect((await setUp(printed.url, '--check')).exitCode).toBe(0);
+  expect((await setUp(printed.url, '--print')).stdout).toBe('-- Nothing is missing.\n');
+});
+
+test('setup brings a database of an older version of this project up to date', async () => {
+  const database = await createTestDatabase({ setUp: false });
+  await setUp(database.url);
+  await database.query('DROP TABLE workflow_engine.model_calls, workflow_engine.workers');
+  await database.query('DELETE FROM workflow_engine.migrations WHERE version > 1');
+  const example = () =>
+    run(startProgram(join(PROJECT, 'index.ts'), [], { env: { WORKFLOW_POSTGRES_URL: database.url } }));
+  const refused = await example();
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain('at version 1');
+  expect(refused.stderr).toContain('npm run postgres-world:setup');
+
+  expect((await setUp(database.url)).exitCode).toBe(0);
+  expect((await setUp(database.url, '--check')).exitCode).toBe(0);
+});
+
+test('a database of a newer version is left alone by setup and by the example', async () => {
+  const database = await createTestDatabase();
+  await database.query('INSERT INTO workflow_engine.migrations (version) VALUES (99)');
+  const example = run(startProgram(join(PROJECT, 'index.ts'), [], { env: { WORKFLOW_POSTGRES_URL: database.url } }));
+  for (const { exitCode, stderr } of await Promise.all([
+    example,
+    setUp(database.url),
+    setUp(database.url, '--check'),
+  ])) {
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/set up by (a )?newer/);
+    expect(stderr).toContain('Update the code');
+    expect(stderr).not.toContain('    at ');
+  }
+});
+
 test('a role that owns the database but is no superuser can set it up', async () => {
   const database = await createTestDatabase({ setUp: false });
-  const name = new URL(database.url).pathname.slice(1);
-  const role = `owner_${name}`;
-  await database.query(`CREATE ROLE ${role} LOGIN PASSWORD 'secret'`);
-  await database.query(`ALTER DATABASE ${name} OWNER TO ${role}`);
-  const url = Object.assign(new URL(database.url), { username: role, password: 'secret' }).href;
-  const { exitCode, stdout, stderr } = await setUp(url);
+  const role = await createRole(database);
+  await database.query(`ALTER DATABASE ${nameOf(database)} OWNER TO ${role.name}`);
+  const { exitCode, stdout, stderr } = await setUp(role.url);
 
   expect(stderr).toBe('');
   expect(exitCode).toBe(0);
   expect(stdout).toContain('workflow.workflow_runs');
-  await database.query(`ALTER DATABASE ${name} OWNER TO CURRENT_USER`);
-  await database.query(`REASSIGN OWNED BY ${role} TO CURRENT_USER`);
-  await database.query(`DROP ROLE ${role}`);
+});
+
+test('setup tells a role that may not what it lacks, and with that it can', async () => {
+  const database = await createTestDatabase({ setUp: false });
+  const role = await createRole(database);
+  const refused = await setUp(role.url);
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain(`GRANT CREATE ON DATABASE ${nameOf(database)} TO ${role.name};`);
+  expect(refused.stderr).not.toContain('    at ');
+
+  for (const [statement] of refused.stderr.matchAll(/GRANT .*;/g)) await database.query(statement);
+  const { exitCode, stdout } = await setUp(role.url);
+  expect(exitCode).toBe(0);
+  // Only the owner of the database may do this: it is printed.
+  expect(stdout).toContain(`ALTER DATABASE ${nameOf(database)} SET search_path = "$user", public, workflow;`);
+});
+
+test('a role with nothing but the rights that --check prints runs the example', async () => {
+  const database = await createTestDatabase();
+  const role = await createRole(database);
+  const example = () => run(startProgram(join(PROJECT, 'index.ts'), [], { env: { WORKFLOW_POSTGRES_URL: role.url } }));
+  const refused = await example();
+  expect(refused.exitCode).toBe(1);
+  expect(refused.stderr).toContain('npm run postgres-world:setup -- --check');
+  expect(refused.stderr).not.toContain('    at ');
+
+  const { stdout } = await setUp(role.url, '--check');
+  for (const [statement] of stdout.matchAll(/GRANT .*;/g)) await database.query(statement);
+  expect((await setUp(role.url, '--check')).exitCode).toBe(0);
+  expect((await example()).exitCode).toBe(0);
 });
 
 test('a wrong password is answered with a masked message, without a stack trace', async () => {

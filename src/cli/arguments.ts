@@ -1,14 +1,45 @@
 import { parseArgs } from 'node:util';
 
-const MODES = ['content', 'research', 'both', 'worker'] as const;
-type Mode = (typeof MODES)[number];
+/** What each mode does, and which options it takes beside those that all take. */
+const MODES = {
+  content: {
+    does: 'analyze a text: sentiment, a durable wait, topics, a streamed report (default)',
+    takes: ['input', 'json'],
+  },
+  research: { does: 'three agents in parallel, then a synthesis', takes: ['topic', 'json'] },
+  both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'json'] },
+  worker: { does: 'take work from the database until stopped', takes: [] },
+  status: { does: 'the workers and the runs; with RUN_ID, all that this run did', takes: ['limit', 'json'] },
+} as const satisfies Record<string, { does: string; takes: readonly (keyof typeof OPTIONS)[] }>;
+
+const OPTIONS = {
+  input: { type: 'string', value: 'FILE', does: 'analyze this text instead of the sample; - reads standard input' },
+  topic: { type: 'string', value: 'TEXT', does: 'research this topic instead of the sample' },
+  limit: { type: 'string', value: 'N', does: 'show N runs instead of 20' },
+  'older-than': { type: 'string', value: 'AGE', does: 'runs that ended longer ago than this: 30d, 12h, 2w' },
+  'dry-run': { type: 'boolean', value: '', does: 'say what would be removed, and remove nothing' },
+  json: { type: 'boolean', value: '', does: 'one JSON document on stdout, everything else on stderr' },
+  verbose: { type: 'boolean', value: '', does: 'say what the queue and the provider do' },
+  help: { type: 'boolean', value: '', short: 'h', does: 'this text' },
+} as const;
+
+const FOR_ALL: readonly string[] = ['verbose', 'help'];
+
+type Mode = keyof typeof MODES;
 
 export interface Command {
   mode: Mode;
+  /** Of the mode `status`. */
+  runId: string | undefined;
   /** A file, or `-` for standard input; undefined: the sample text. */
   input: string | undefined;
   /** Undefined: the sample topic. */
   topic: string | undefined;
+  /** How many runs are shown. */
+  limit: number;
+  /** As it was written: `30d`. */
+  olderThan: string | undefined;
+  dryRun: boolean;
   json: boolean;
   verbose: boolean;
   help: boolean;
@@ -22,67 +53,85 @@ export class UsageError extends Error {
 export const USAGE = `Usage: index.ts [MODE] [OPTIONS]
 
 Modes
-  content    analyze a text: sentiment, a durable wait, topics, a streamed report (default)
-  research   three agents in parallel, then a synthesis
-  both       the two of them at the same time
-  worker     take work from the database until stopped
+${columns(Object.entries(MODES).map(([mode, { does }]) => [mode === 'status' ? 'status [RUN_ID]' : mode, does]))}
 
 Options
-  --input FILE   analyze this text instead of the sample; - reads standard input
-  --topic TEXT   research this topic instead of the sample
-  --json         one JSON document on stdout, everything else on stderr
-  --verbose      say what the queue does
-  --help         this text
+${columns(Object.entries(OPTIONS).map(([name, { value, does }]) => [`--${name} ${value}`, does]))}
 
 Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_URL                  your PostgreSQL; unset: an embedded one
   WORKFLOW_TARGET_WORLD                  the World that the Workflow tools load
   WORKFLOW_POSTGRES_JOB_PREFIX           workflow_   whose runs these are
   WORKFLOW_POSTGRES_WORKER_CONCURRENCY   10          steps at once per process
-  WORKFLOW_POSTGRES_MAX_POOL_SIZE        10          database connections per process
+  WORKFLOW_POSTGRES_MAX_POOL_SIZE        10          connections per process
   WORKFLOW_POSTGRES_QUEUE_SCHEMA         workflow_queue
   WORKFLOW_MODEL                         auto        or: claude, simulated
+  ANTHROPIC_API_KEY                      an API key, instead of a login
 
 Examples
   npm run example:postgres-world
   npm run example:postgres-world -- --input article.txt
-  npm run -s example:postgres-world:research -- --topic "Quantum Computing" --json
-  npm run example:postgres-world:worker`;
+  npm run -s example:postgres-world:research -- --topic "Tea" --json
+  npm run example:postgres-world:worker
+  npm run postgres-world:status
+
+Exit codes
+  0 all went well; 1 a run failed, or the environment or the input is not
+  usable; 2 wrong usage; 130 Ctrl+C`;
+
+const DEFAULT_LIMIT = 20;
 
 /** @throws UsageError */
 export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   const [mode = 'content', ...rest] = positionals;
-  if (!isMode(mode)) throw new UsageError(`There is no mode "${mode}": it is one of ${MODES.join(', ')}.`);
+  if (!isMode(mode)) throw new UsageError(`There is no mode "${mode}": it is one of ${Object.keys(MODES).join(', ')}.`);
+  const runId = mode === 'status' ? rest.shift() : undefined;
   if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is one word too many after the mode ${mode}.`);
-  if (values.input !== undefined && mode !== 'content' && mode !== 'both') {
-    throw new UsageError(`--input is for the modes content and both, not for ${mode}.`);
-  }
-  if (values.topic !== undefined && mode !== 'research' && mode !== 'both') {
-    throw new UsageError(`--topic is for the modes research and both, not for ${mode}.`);
+  const takes = new Set<string>([...MODES[mode].takes, ...FOR_ALL]);
+  for (const option of Object.keys(values)) {
+    if (!takes.has(option)) throw new UsageError(`--${option} is for ${modesWith(option)}, not for ${mode}.`);
   }
   if (values.topic?.trim() === '') throw new UsageError('--topic is empty: there is nothing to research.');
-  return { mode, input: undefined, topic: undefined, json: false, verbose: false, help: false, ...values };
+  const { input, topic, json = false, verbose = false, help = false } = values;
+  return {
+    mode,
+    runId,
+    input,
+    topic,
+    limit: values.limit === undefined ? DEFAULT_LIMIT : parseLimit(values.limit),
+    olderThan: values['older-than'],
+    dryRun: values['dry-run'] ?? false,
+    json,
+    verbose,
+    help,
+  };
 }
 
 function parse(args: readonly string[]) {
   try {
-    return parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: {
-        input: { type: 'string' },
-        topic: { type: 'string' },
-        json: { type: 'boolean' },
-        verbose: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
+    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
   } catch (cause) {
-    throw new UsageError((cause as Error).message, { cause });
+    // What follows the first sentence is advice for a word that begins with a dash.
+    throw new UsageError((cause as Error).message.split('. ')[0], { cause });
   }
 }
 
+function parseLimit(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError(`--limit ${text} is not a number from 1 to 999999.`);
+  return Number(text);
+}
+
 function isMode(word: string): word is Mode {
-  return (MODES as readonly string[]).includes(word);
+  return Object.hasOwn(MODES, word);
+}
+
+function modesWith(option: string): string {
+  const modes = Object.entries(MODES).filter(([, { takes }]) => (takes as readonly string[]).includes(option));
+  return modes.map(([mode]) => mode).join(' and ');
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([first]) => first.length));
+  return rows.map(([first, second]) => `  ${first.padEnd(width)}  ${second}`).join('\n');
 }

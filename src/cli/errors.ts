@@ -1,14 +1,14 @@
-import { fileURLToPath } from 'node:url';
-import { ConfigError, maskSecrets, type WorldConfig } from '../config/config.ts';
+import { ConfigError, maskSecrets } from '../config/config.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { UsageError } from './arguments.ts';
 import { Interrupted } from './shutdown.ts';
 
-/** SQLSTATEs that say what is wrong with the connection string. */
+/** SQLSTATEs that say what is wrong with the connection string or its role. */
 const REFUSED_BY_SERVER: Record<string, string> = {
   '28P01': 'The password in WORKFLOW_POSTGRES_URL is wrong.',
   '28000': 'The server does not let this user in: see its pg_hba.conf.',
   '3D000': 'The database does not exist: create it, or correct WORKFLOW_POSTGRES_URL.',
+  '42501': 'The role of WORKFLOW_POSTGRES_URL lacks a privilege. See: npm run postgres-world:setup -- --check',
 };
 
 /** What the user reads: what failed and what to do; a stack only for what is our mistake. */
@@ -30,22 +30,6 @@ export function explain(error: unknown): string {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Interrupted) return error.exitCode;
   return error instanceof UsageError ? 2 : 1;
-}
-
-const OUR_WORLD = fileURLToPath(new URL('../../world-config.ts', import.meta.url));
-
-/**
- * Whichever name the environment gives the World, this program uses ours.
- * @throws ConfigError for a World that is another one
- */
-export function checkTargetWorld({ targetWorld }: WorldConfig, note: (line: string) => void): void {
-  if (targetWorld === './world-config.ts' || targetWorld === OUR_WORLD) return;
-  if (targetWorld !== '@workflow/world-postgres') {
-    throw new ConfigError(
-      `WORKFLOW_TARGET_WORLD=${targetWorld} is not the World of this project.\n  Unset it, or write ./world-config.ts`,
-    );
-  }
-  note('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
 }
 
 function toError(thrown: unknown): Error & { code?: string } {

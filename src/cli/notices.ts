@@ -1,4 +1,11 @@
-import type { RunningWorld } from '../../world-config.ts';
+import type { RunningWorld, WorldConfig } from '../../world-config.ts';
+import { shortName } from './timeline.ts';
+
+/** Whichever name the environment gives the World, this program uses ours. */
+export function announceWorldName({ targetWorld, log }: WorldConfig): void {
+  if (targetWorld !== '@workflow/world-postgres') return;
+  log('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
+}
 
 export function announceSimulation({ config }: RunningWorld, asked: boolean): void {
   config.log('');
@@ -24,7 +31,7 @@ export async function announceUnfinishedRuns({ config, findUnfinishedRuns, takes
   const others = runs.length - ours.length;
   if (ours.length > 0) {
     config.log(`${count(ours.length)} from before, which this process works on beside its own:`);
-    for (const { runId, workflowName } of ours) config.log(`  ${runId} ${workflowName.split('//').at(-1)}`);
+    for (const { runId, workflowName } of ours) config.log(`  ${runId} ${shortName(workflowName)}`);
   }
   if (others > 0) config.log(`${count(others)} from before must wait for a worker with their code, or with a login.`);
 

@@ -1,46 +1,85 @@
 import { Console } from 'node:console';
 import type { FinishedRun } from './follow-run.ts';
+import { alignPairs, describeUsage, formatDuration } from './format.ts';
 
 export interface Output {
   /** For the log: stderr. */
   note(line: string): void;
+  /** What a run is doing; nothing where nobody is watching. */
+  progress(line: string): void;
+  /** A line that replaces itself, until `undefined`; only on a terminal. */
+  countdown(text: string | undefined): void;
   /** A piece of the report as it is written; nothing with --json. */
   stream(text: string): void;
-  /** The end of it all. */
-  results(runs: readonly FinishedRun[]): void;
+  /** The result of the program: text, or a document with --json. */
+  result(text: string, document: unknown): void;
 }
+
+const CLEAR_LINE = '\r\x1b[K';
 
 /** With `json`, stdout is one JSON document and nothing else, whatever the libraries log. */
 export function createOutput(json: boolean): Output {
   // Notes, warnings of libraries and stray console.log calls: all of that is log.
   globalThis.console = new Console(process.stderr, process.stderr);
-  const note = (line: string) => void process.stderr.write(`${line}\n`);
-  if (json) {
-    return {
-      note,
-      stream: () => undefined,
-      results: (runs) => void process.stdout.write(`${JSON.stringify({ runs }, undefined, 2)}\n`),
-    };
-  }
+  const { stdout, stderr } = process;
+  let counting = false;
+  let midLine = false;
+
+  /** The log and the report share a terminal: each begins on a line of its own. */
+  const freshLine = () => {
+    if (counting) stderr.write(CLEAR_LINE);
+    counting = false;
+    if (midLine && stdout.isTTY) stdout.write('\n');
+    midLine = false;
+  };
+  const note = (line: string) => {
+    freshLine();
+    stderr.write(`${line}\n`);
+  };
   return {
     note,
-    stream: (text) => void process.stdout.write(text),
-    results(runs) {
-      for (const run of runs) process.stdout.write(`${describe(run)}\n`);
+    progress: (line) => stderr.isTTY && note(`  ${line}`),
+    countdown(text) {
+      if (!stderr.isTTY || midLine || (text === undefined && !counting)) return;
+      stderr.write(text === undefined ? CLEAR_LINE : `${CLEAR_LINE}  ${text}`);
+      counting = text !== undefined;
+    },
+    stream(text) {
+      if (json) return;
+      if (!midLine) freshLine();
+      stdout.write(text);
+      midLine = !text.endsWith('\n');
+    },
+    result(text, document) {
+      freshLine();
+      stdout.write(`${json ? JSON.stringify(document, undefined, 2) : text}\n`);
     },
   };
 }
 
-function describe({ runId, workflow, status, durationMs, model, result, error }: FinishedRun): string {
-  const mark = status === 'completed' ? '✓' : '✗';
-  const simulated = model === 'simulated' ? ', answers SIMULATED' : '';
-  const head = `\n\n${mark} ${workflow} ${status} in ${(durationMs / 1000).toFixed(1)} s (run ${runId}${simulated})`;
-  if (error) return `${head}\n  ${error.replaceAll('\n', '\n  ')}`;
-  const lines = Object.entries(result as Record<string, unknown>)
-    .filter(([key]) => !SHOWN_ALREADY.has(key))
-    .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`);
-  return [head, ...lines.map((line) => line.replaceAll('\n', '\n  '))].join('\n');
+/** What is shown of runs at their end. */
+export function describeRuns(runs: readonly FinishedRun[]): string {
+  return runs.map(describe).join('\n');
 }
 
-/** The text that the user gave, the report that was streamed, and what the headline says. */
+function describe({ runId, workflow, status, durationMs, model, usage, result, error }: FinishedRun): string {
+  const mark = status === 'completed' ? '✓' : '✗';
+  const head = `\n${mark} ${workflow} ${status} in ${formatDuration(durationMs)}`;
+  const lines = error
+    ? [`  ${error.replaceAll('\n', '\n  ')}`]
+    : Object.entries(result as Record<string, unknown>)
+        .filter(([key]) => !SHOWN_ALREADY.has(key))
+        .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`)
+        .map((line) => line.replaceAll('\n', '\n  '));
+  const facts = alignPairs([
+    ['run', runId],
+    ...describeUsage(usage, model),
+    ['look', `npm run postgres-world:status -- ${runId}`],
+    ['', `npm run postgres-world:inspect -- steps --runId ${runId}`],
+    ['', 'npm run postgres-world:web'],
+  ]);
+  return [head, ...lines, ...facts].join('\n');
+}
+
+/** The text that the user gave, the report that was streamed, and what the lines below say. */
 const SHOWN_ALREADY = new Set(['content', 'report', 'workflowId', 'model']);

@@ -2,6 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { ConfigError } from '../config/config.ts';
 
+/** About 125,000 tokens: more leaves Claude no room for the prompt around it and for the answer. */
+const MAX_CHARACTERS = 500_000;
+
 /**
  * The text to analyze.
  * @param source a file, or `-` for standard input
@@ -14,6 +17,15 @@ export async function readInput(source: string): Promise<string> {
   });
   const text = decode(bytes, name);
   if (text.trim() === '') throw new ConfigError(`${name} is empty: there is nothing to analyze.`);
+  if (text.length > MAX_CHARACTERS) {
+    const [length, most] = [text.length, MAX_CHARACTERS].map((it) => it.toLocaleString('en'));
+    throw new ConfigError(`${name} has ${length} characters; at most ${most} can be analyzed at once.\n  Split it.`);
+  }
+  if (text.includes('\0')) {
+    throw new ConfigError(
+      `${name} contains NUL characters: it is not a text, or it is UTF-16.\n  Remove them:  tr -d '\\000' < FILE, or convert it:  iconv -f utf-16 -t utf-8 FILE`,
+    );
+  }
   return text;
 }
 

@@ -10,6 +10,16 @@ const JOB_PREFIX = /^[\w.-]+$/;
 /** PostgreSQL folds and quotes other names; these work everywhere unquoted. */
 const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,49}$/;
 
+const PROJECT_ROOT = join(import.meta.dirname, '../..');
+
+/** The specification's name means the same; our own processes name the World that they have built already. */
+const WORLD_NAMES = new Set([
+  './world-config.ts',
+  '@workflow/world-postgres',
+  join(PROJECT_ROOT, 'world-config.ts'),
+  join(PROJECT_ROOT, 'src/runtime/current-world.ts'),
+]);
+
 const postgresUrl = z
   .string()
   .refine(
@@ -22,7 +32,13 @@ const concurrency = z.coerce.number('is not a number').int('is not a whole numbe
 /** Every variable that this project reads. `.env.example` lists the same ones; a test holds them together. */
 export const environmentSchema = z.object({
   WORKFLOW_POSTGRES_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
-  WORKFLOW_TARGET_WORLD: z.preprocess(unsetIfEmpty, z.string().default('./world-config.ts')),
+  WORKFLOW_TARGET_WORLD: z.preprocess(
+    unsetIfEmpty,
+    z
+      .string()
+      .refine((name) => WORLD_NAMES.has(name), 'is not the World of this project: write ./world-config.ts')
+      .default('./world-config.ts'),
+  ),
   WORKFLOW_POSTGRES_JOB_PREFIX: z.preprocess(
     unsetIfEmpty,
     z.string().regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only').default('workflow_'),
@@ -65,8 +81,6 @@ export interface WorldConfig {
   /** Where lines for the operator go. */
   log(line: string): void;
 }
-
-const PROJECT_ROOT = join(import.meta.dirname, '../..');
 
 /** Something about the environment or the options is wrong, and the user can put it right. */
 export class ConfigError extends Error {

@@ -2,16 +2,15 @@ import { createClaudeCode, type ClaudeCodeProvider, type ClaudeCodeSettings } fr
 import { currentStep } from '../runtime/scope.ts';
 import { CLI_SETTINGS } from './cli.ts';
 import { spawnCli } from './cli-process.ts';
+import { inLedger } from './ledger.ts';
 import { isSimulated, simulatedApiUrl } from './simulated-api.ts';
-
-type Model = ReturnType<ClaudeCodeProvider>;
 
 /**
  * The provider's `claudeCode` for steps that only think: no tools, no settings or files of the host,
  * nobody to ask for permission; what it reads is untrusted text. Call it inside the step, for each
  * attempt: a model object remembers its session, and resumes it when it is used again.
  */
-export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings: ClaudeCodeSettings = {}): Model {
+export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings: ClaudeCodeSettings = {}) {
   const { deploymentId, signal } = currentStep();
   const apiUrl = isSimulated(deploymentId) ? simulatedApiUrl() : undefined;
   const provider = createClaudeCode({
@@ -25,7 +24,7 @@ export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings:
       spawnClaudeCodeProcess: (options) => spawnCli(options, { signal, simulatedApiUrl: apiUrl }),
     },
   });
-  return provider(modelId, settings);
+  return inLedger(provider(modelId, settings));
 }
 
 /** Who answers in this step: stored with the results, so that a simulation is never taken for Claude. */

@@ -101,7 +101,7 @@ async function stream(response: ServerResponse, { model, messages, tools = [] }:
   send('content_block_stop', { index: 0 });
   send('message_delta', {
     delta: { stop_reason: tool ? 'tool_use' : 'end_turn', stop_sequence: null },
-    usage: { output_tokens: words.length },
+    usage: { output_tokens: Math.ceil(words.join('').length / 4) },
   });
   send('message_stop', {});
   response.end();

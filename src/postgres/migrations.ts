@@ -1,5 +1,3 @@
-import type { ClientBase } from 'pg';
-
 export const ENGINE_SCHEMA = 'workflow_engine';
 
 /**
@@ -31,27 +29,59 @@ const MIGRATIONS: readonly string[] = [
      interruptions integer NOT NULL DEFAULT 0
    );
    CREATE INDEX step_progress_run ON workflow_engine.step_progress (run_id);`,
+
+  `CREATE TABLE workflow_engine.model_calls (
+     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+     job_prefix    text NOT NULL,
+     run_id        text NOT NULL,
+     step_id       text NOT NULL,
+     -- which execution of the step asked, interruptions included
+     execution     integer NOT NULL,
+     model         text NOT NULL,
+     simulated     boolean NOT NULL,
+     -- completed or failed; null while it runs, and after a death
+     outcome       text,
+     started_at    timestamptz NOT NULL DEFAULT now(),
+     ended_at      timestamptz,
+     input_tokens  integer,
+     -- the part of them that came from the provider's cache
+     cached_tokens integer,
+     output_tokens integer,
+     -- as the CLI states it; nobody pays it for a simulated call
+     cost_usd      numeric(12, 6),
+     first_token_ms integer
+   );
+   CREATE INDEX model_calls_run ON workflow_engine.model_calls (run_id);
+
+   CREATE TABLE workflow_engine.workers (
+     id          uuid PRIMARY KEY,
+     job_prefix  text NOT NULL,
+     -- whose runs it takes
+     deployments text[] NOT NULL,
+     concurrency integer NOT NULL,
+     host        text NOT NULL,
+     pid         integer NOT NULL,
+     started_at  timestamptz NOT NULL DEFAULT now(),
+     seen_at     timestamptz NOT NULL DEFAULT now()
+   );`,
 ];
 
 /** The version that this code needs. */
 export const ENGINE_VERSION = MIGRATIONS.length;
 
-/** Applies what is missing, on a connection that is inside a transaction and holds the set-up lock. */
-export async function migrateEngine(client: ClientBase): Promise<void> {
-  await client.query(`
-    CREATE SCHEMA IF NOT EXISTS ${ENGINE_SCHEMA};
-    CREATE TABLE IF NOT EXISTS ${ENGINE_SCHEMA}.migrations (
-      version integer PRIMARY KEY,
-      applied_at timestamptz NOT NULL DEFAULT now()
-    )`);
-  const { rows } = await client.query<{ version: number | null }>(
-    `SELECT max(version) AS version FROM ${ENGINE_SCHEMA}.migrations`,
-  );
-  const current = rows[0]?.version ?? 0;
-  for (const [index, statements] of MIGRATIONS.entries()) {
-    const version = index + 1;
-    if (version <= current) continue;
-    await client.query(statements);
-    await client.query(`INSERT INTO ${ENGINE_SCHEMA}.migrations (version) VALUES ($1)`, [version]);
-  }
+/** The statements that bring the schema from a version to this code's; 0: from nothing. */
+export function engineMigrations(version: number): string[] {
+  const pending = MIGRATIONS.slice(version).flatMap((statements, index) => [
+    statements,
+    `INSERT INTO ${ENGINE_SCHEMA}.migrations (version) VALUES (${version + index + 1})`,
+  ]);
+  if (version > 0) return pending;
+  return [
+    `CREATE SCHEMA IF NOT EXISTS ${ENGINE_SCHEMA}`,
+    `CREATE TABLE IF NOT EXISTS ${ENGINE_SCHEMA}.migrations (
+       version integer PRIMARY KEY,
+       applied_at timestamptz NOT NULL DEFAULT now()
+     )`,
+    ...pending,
+  ];
 }

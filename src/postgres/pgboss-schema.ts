@@ -1,5 +1,6 @@
 import type { ClientBase } from 'pg';
 import { ConfigError } from '../config/config.ts';
+import type { SetupPart } from './setup-plan.ts';
 
 /** The comment by which we recognise a schema `pgboss` that we made. */
 const OUR_MARK = 'postgres-world: a view of its queue, for SQL that expects pg-boss in this schema';
@@ -28,16 +29,28 @@ export async function assertPgbossIsOurs(client: ClientBase): Promise<void> {
 }
 
 /** The queue under the names that the documentation of older pg-boss versions uses. Never touches a `pgboss` of others. */
-export async function createPgbossView(client: ClientBase, queueSchema: string): Promise<void> {
-  if ((await ownerOfPgboss(client)) === 'somebody else') return;
-  await client.query(`
-    CREATE SCHEMA IF NOT EXISTS pgboss;
-    COMMENT ON SCHEMA pgboss IS '${OUR_MARK}';
-    CREATE OR REPLACE VIEW pgboss.job AS
-      SELECT id, name, state, data, singleton_key, retry_limit, retry_count, priority,
-             created_on, start_after, started_on, completed_on, output,
-             created_on AS createdOn, started_on AS startedOn, completed_on AS completedOn
-      FROM ${queueSchema}.job`);
+export async function planPgbossView(client: ClientBase, queueSchema: string): Promise<SetupPart> {
+  const name = 'the view pgboss.job, for SQL that looks for the queue there';
+  const owner = await ownerOfPgboss(client);
+  if (owner === 'somebody else') return { name, found: 'left out: the schema pgboss is somebody else’s', sql: [] };
+  // By the catalog: to_regclass refuses a role that may not use the schema.
+  const { rowCount } = await client.query(
+    `SELECT FROM pg_class WHERE relname = 'job' AND relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname = 'pgboss')`,
+  );
+  if (rowCount === 1) return { name, found: 'there', sql: [] };
+  return {
+    name,
+    found: 'missing',
+    sql: [
+      'CREATE SCHEMA IF NOT EXISTS pgboss',
+      `COMMENT ON SCHEMA pgboss IS '${OUR_MARK}'`,
+      `CREATE OR REPLACE VIEW pgboss.job AS
+         SELECT id, name, state, data, singleton_key, retry_limit, retry_count, priority,
+                created_on, start_after, started_on, completed_on, output,
+                created_on AS createdOn, started_on AS startedOn, completed_on AS completedOn
+         FROM ${queueSchema}.job`,
+    ],
+  };
 }
 
 async function ownerOfPgboss(client: ClientBase): Promise<Owner> {

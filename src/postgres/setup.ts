@@ -1,14 +1,14 @@
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate } from 'drizzle-orm/node-postgres/migrator';
 import { Client } from 'pg';
-import { PgBoss } from 'pg-boss';
-import { assertPgbossIsOurs, createPgbossView } from './pgboss-schema.ts';
-import { ENGINE_SCHEMA, migrateEngine } from './migrations.ts';
+import { ConfigError } from '../config/config.ts';
+import { assertPgbossIsOurs } from './pgboss-schema.ts';
+import { ENGINE_SCHEMA } from './migrations.ts';
+import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath } from './setup-rights.ts';
+import { planSetup, type SetupPart } from './setup-plan.ts';
 
 /** An arbitrary number; whoever holds this advisory lock is setting up the database. */
 const SETUP_LOCK = 7_205_759_403;
+
+const BEGIN = `BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
 
 export interface SetupReport {
   /** `schema.table` of everything that exists now, sorted. */
@@ -17,71 +17,76 @@ export interface SetupReport {
   leftToDo: string[];
 }
 
+export interface SetupCheck {
+  parts: SetupPart[];
+  /** Statements that give this role what it lacks: to set up what is missing, or to work with what is there. */
+  missingRights: string[];
+  searchPath: SearchPath;
+}
+
 /**
- * Brings the database to the state that this code needs. Idempotent; two processes may run it at once.
- * @throws ConfigError where it would destroy somebody else's pg-boss
+ * Brings the database to the state that this code needs, in one transaction. Idempotent; two
+ * processes may run it at once.
+ * @throws ConfigError where it would destroy somebody else's pg-boss, where newer code has set it
+ * up, and with the statements that help where the role may not
  */
 export async function setUpDatabase(connectionString: string, queueSchema: string): Promise<SetupReport> {
+  await using client = await connect(connectionString);
+  await client.query(BEGIN);
+  const { parts, missingRights, searchPath } = await check(client, queueSchema);
+  if (missingRights.length > 0) {
+    throw new ConfigError(
+      `This role may not set up the database. Somebody who may has to run:\n${missingRights.map((it) => `  ${it}`).join('\n')}`,
+    );
+  }
+  for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement);
+  const { sql: extension, mayExtend } = searchPath;
+  if (extension && mayExtend) await client.query(extension);
+  await client.query('COMMIT');
+  return {
+    tables: await listTables(client, queueSchema),
+    leftToDo: extension && !mayExtend ? [`${extension};`] : [],
+  };
+}
+
+/** What is missing. Changes nothing. */
+export async function checkDatabase(connectionString: string, queueSchema: string): Promise<SetupCheck> {
+  await using client = await connect(connectionString);
+  return await check(client, queueSchema);
+}
+
+/** The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing. */
+export function printSql({ parts, searchPath }: SetupCheck): string | undefined {
+  const pending = parts.filter(({ sql }) => sql.length > 0);
+  if (pending.length === 0 && !searchPath.sql) return undefined;
+  const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
+  if (searchPath.sql) statements.push('-- table names without the schema', terminate(searchPath.sql), '');
+  return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
+}
+
+async function check(client: Client, queueSchema: string): Promise<SetupCheck> {
+  await assertPgbossIsOurs(client);
+  const searchPath = await planSearchPath(client);
+  const missingUse = await findMissingUse(client, queueSchema);
+  // Without these, what there is cannot even be looked at.
+  if (missingUse.length > 0) return { parts: [], missingRights: missingUse, searchPath };
+  const parts = await planSetup(client, queueSchema);
+  const isComplete = parts.every(({ sql }) => sql.length === 0);
+  const missingRights = isComplete ? [] : await findMissingOwnership(client, queueSchema);
+  return { parts, missingRights, searchPath };
+}
+
+async function connect(connectionString: string): Promise<Client & AsyncDisposable> {
   const client = new Client({ connectionString, application_name: 'postgres-world setup' });
   // The statement under way reports it.
   client.on('error', () => undefined);
   await client.connect();
-  try {
-    await client.query(`SET lock_timeout = '60s'`);
-    // Held by the session: the three migrators open and commit transactions of their own.
-    await client.query('SELECT pg_advisory_lock($1)', [SETUP_LOCK]);
-    await assertPgbossIsOurs(client);
-    await migrateWorld(client);
-    await migrateQueue(client, queueSchema);
-    await client.query('BEGIN');
-    await migrateEngine(client);
-    await createPgbossView(client, queueSchema);
-    await client.query('COMMIT');
-    const leftToDo = await extendSearchPath(client);
-    return { tables: await listTables(client, queueSchema), leftToDo };
-  } finally {
-    await client.end();
-  }
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
 }
 
-/** world-postgres's own migrations. Its `bootstrap` command would also make the schema of a queue that is not used here. */
-async function migrateWorld(client: Client): Promise<void> {
-  const firstMigration = import.meta.resolve('@workflow/world-postgres/migrations/0000_cultured_the_anarchist.sql');
-  await migrate(drizzle(client), {
-    migrationsFolder: dirname(fileURLToPath(firstMigration)),
-    migrationsTable: 'workflow_migrations',
-    migrationsSchema: 'workflow_drizzle',
-  });
-}
-
-async function migrateQueue(client: Client, queueSchema: string): Promise<void> {
-  const boss = new PgBoss({
-    schema: queueSchema,
-    supervise: false,
-    schedule: false,
-    db: { executeSql: (text, values) => client.query(text, values) },
-  });
-  let failure: Error | undefined;
-  boss.on('error', (error) => (failure = error));
-  await boss.start();
-  await boss.stop({ graceful: false });
-  if (failure) throw failure;
-}
-
-/** Appends `workflow` to the database's search path, so that `SELECT … FROM workflow_runs` works as documented. */
-async function extendSearchPath(client: Client): Promise<string[]> {
-  const { rows } = await client.query<{ path: string; database: string }>(`
-    SELECT current_setting('search_path') AS path, quote_ident(current_database()) AS database`);
-  const [{ path, database }] = rows as [{ path: string; database: string }];
-  if (path.split(',').some((schema) => schema.trim() === 'workflow')) return [];
-  const statement = `ALTER DATABASE ${database} SET search_path = ${path}, workflow`;
-  try {
-    await client.query(statement);
-    return [];
-  } catch (error) {
-    if ((error as { code?: string }).code !== '42501') throw error;
-    return [`${statement};`];
-  }
+function terminate(statement: string): string {
+  const text = statement.trim();
+  return text.endsWith(';') ? text : `${text};`;
 }
 
 async function listTables(client: Client, queueSchema: string): Promise<string[]> {

@@ -1,4 +1,5 @@
 import type { World } from '@workflow/world';
+import type { Pool } from 'pg';
 import type { WorldConfig } from '../config/config.ts';
 import type { UnfinishedRun } from '../postgres/unfinished-runs.ts';
 
@@ -6,6 +7,8 @@ import type { UnfinishedRun } from '../postgres/unfinished-runs.ts';
 export interface RunningWorld {
   world: World;
   config: WorldConfig;
+  /** Its connections, for SQL beside the World's. */
+  pool: Pool;
   /** Function name → what `start()` takes. */
   workflows: Record<string, { workflowId: string }>;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */

@@ -23,6 +23,22 @@ export async function createTestDatabase({ setUp = true } = {}): Promise<TestDat
   return { url, query: (sql, values) => query(url, sql, values) };
 }
 
+export function nameOf({ url }: TestDatabase): string {
+  return new URL(url).pathname.slice(1);
+}
+
+/** A role with no rights but those of everybody, and what it owns, dropped with the database. */
+export async function createRole(database: TestDatabase): Promise<{ name: string; url: string }> {
+  const name = `role_${nameOf(database)}`;
+  await database.query(`CREATE ROLE ${name} LOGIN PASSWORD 'secret'`);
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === 'fail') return;
+    await database.query(`ALTER DATABASE ${nameOf(database)} OWNER TO CURRENT_USER`);
+    await database.query(`DROP OWNED BY ${name} CASCADE; DROP ROLE ${name}`);
+  });
+  return { name, url: Object.assign(new URL(database.url), { username: name, password: 'secret' }).href };
+}
+
 export async function query<Row extends object>(url: string, sql: string, values?: unknown[]): Promise<Row[]> {
   const client = new Client({ connectionString: url });
   await client.connect();

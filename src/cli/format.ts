@@ -1,0 +1,52 @@
+import type { RunUsage } from '../postgres/model-calls.ts';
+
+const UNITS: [string, number][] = [
+  ['d', 86_400],
+  ['h', 3_600],
+  ['min', 60],
+];
+
+/** `0.4 s`, `3 s`, `12 s`, `3 min 20 s`, `2 d 4 h` */
+export function formatDuration(durationMs: number): string {
+  const seconds = Math.max(0, durationMs) / 1_000;
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const [unit, size] = UNITS.find(([, it]) => seconds >= it)!;
+  const [smallerUnit, smaller] = UNITS.find(([, it]) => it < size) ?? ['s', 1];
+  const rest = Math.floor((seconds % size) / smaller);
+  return `${Math.floor(seconds / size)} ${unit}${rest > 0 ? ` ${rest} ${smallerUnit}` : ''}`;
+}
+
+export function formatSpan(from: Date, to: Date): string {
+  return formatDuration(to.getTime() - from.getTime());
+}
+
+/** The lines `model`, `tokens` and `cost` of a run; none if it asked no model. */
+export function describeUsage(usage: RunUsage, model: 'claude' | 'simulated'): [string, string][] {
+  if (usage.calls === 0) return [];
+  const simulated = model === 'simulated';
+  const cached = usage.cachedTokens > 0 ? ` (${count(usage.cachedTokens)} of them cached)` : '';
+  const open = usage.openCalls > 0 ? `, ${count(usage.openCalls)} with an unknown end` : '';
+  const calls = `${count(usage.calls)} ${usage.calls === 1 ? 'call' : 'calls'}${open}`;
+  return [
+    ['model', usage.models.join(', ') + (simulated ? ', SIMULATED: made up by counting words' : '')],
+    ['tokens', `${count(usage.inputTokens)} in${cached}, ${count(usage.outputTokens)} out, ${calls}`],
+    [
+      'cost',
+      `$${usage.costUsd.toFixed(4)}${simulated ? ' if it were real; nothing was paid' : ', as Claude Code states it'}`,
+    ],
+  ];
+}
+
+/** Lines of two columns, the first one as wide as it has to be. */
+export function alignPairs(pairs: readonly (readonly [string, string])[], indent = '  '): string[] {
+  const width = Math.max(...pairs.map(([label]) => label.length));
+  return pairs.map(
+    ([label, value]) =>
+      `${indent}${label.padEnd(width)}  ${value.replaceAll('\n', `\n${indent}${' '.repeat(width + 2)}`)}`,
+  );
+}
+
+function count(n: number): string {
+  return n.toLocaleString('en');
+}

@@ -1,0 +1,161 @@
+import { ConfigError, type WorldConfig } from '../config/config.ts';
+import { isSimulated } from '../model/simulated-api.ts';
+import { readUsage, type RunUsage } from '../postgres/model-calls.ts';
+import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
+import { findWorkers, type WorkerEntry } from '../postgres/workers.ts';
+import type { RunningWorld } from '../runtime/current-world.ts';
+import { alignPairs, describeUsage, formatDuration, formatSpan } from './format.ts';
+import { readActivities } from './run-events.ts';
+import { shortName, type Activity } from './timeline.ts';
+
+/** Text for people, and a document for programs. */
+export interface Answer {
+  text: string;
+  document: unknown;
+}
+
+/** The workers, and the runs with what each is doing. */
+export async function answerStatus({ pool, config }: RunningWorld, limit: number): Promise<Answer> {
+  const { jobPrefix } = config;
+  const [workers, { runs, total }] = await Promise.all([
+    findWorkers(pool, jobPrefix),
+    listRuns(pool, { jobPrefix, limit }),
+  ]);
+  const documents = runs.map((run) => ({ ...summarize(run), waitsForWorker: isStranded(run, workers) }));
+  const lines = [
+    ...describeWorkers(workers, config),
+    '',
+    ...(runs.length === 0 ? ['No runs.'] : runs.flatMap((run) => describeRun(run, workers))),
+    ...(total > runs.length ? [`… and ${total - runs.length} more: --limit ${total}`] : []),
+  ];
+  return { text: lines.join('\n'), document: { workers, total, runs: documents } };
+}
+
+/**
+ * One run with all that it did.
+ * @throws ConfigError
+ */
+export async function answerRunStatus({ pool, world, config }: RunningWorld, runId: string): Promise<Answer> {
+  const { jobPrefix } = config;
+  const [workers, { runs }] = await Promise.all([
+    findWorkers(pool, jobPrefix),
+    listRuns(pool, { jobPrefix, limit: 1, runId }),
+  ]);
+  const run = runs[0];
+  if (!run) throw new ConfigError(`There is no run ${runId} with the job prefix "${jobPrefix}".`);
+  const [activities, usage, { error }] = await Promise.all([
+    readActivities(world, runId),
+    readUsage(pool, runId),
+    world.runs.get(runId, { resolveData: 'all' }),
+  ]);
+  const stranded = isStranded(run, workers);
+  return {
+    text: describeInFull(run, { activities, usage, stranded, error: error?.message }),
+    document: { ...summarize(run), waitsForWorker: stranded, error: error?.message, usage, activities },
+  };
+}
+
+function summarize({ deploymentId, workflowName, ...run }: RunOverview) {
+  const model = isSimulated(deploymentId) ? 'simulated' : 'claude';
+  return { ...run, workflow: shortName(workflowName), deploymentId, model };
+}
+
+/** Not ended, and nobody is there who could replay it. */
+function isStranded({ status, deploymentId }: RunOverview, workers: readonly WorkerEntry[]): boolean {
+  const ended = status !== 'pending' && status !== 'running';
+  return !ended && !workers.some(({ deployments }) => deployments.includes(deploymentId));
+}
+
+function describeWorkers(workers: readonly WorkerEntry[], { jobPrefix }: WorldConfig): string[] {
+  if (workers.length === 0)
+    return [`No worker takes the runs of "${jobPrefix}": npm run example:postgres-world:worker`];
+  return workers.map(({ host, pid, deployments, concurrency, startedAt }) => {
+    const upFor = formatSpan(startedAt, new Date());
+    return `worker ${host}:${pid}  code ${deployments.join(', ')}  ${concurrency} steps at once  up for ${upFor}`;
+  });
+}
+
+const WORKFLOW_WIDTH = 26;
+
+function describeRun(run: RunOverview, workers: readonly WorkerEntry[]): string[] {
+  const { runId, workflowName, status, ageMs } = run;
+  const line = [runId, shortName(workflowName).padEnd(WORKFLOW_WIDTH), status.padEnd(9), formatDuration(ageMs)].join(
+    '  ',
+  );
+  const current = isStranded(run, workers) ? waitsForCode(run) : describeCurrent(run);
+  return current ? [line, `  ${current}`] : [line];
+}
+
+function waitsForCode({ deploymentId }: RunOverview): string {
+  return `⚠ waits for a worker with the code ${deploymentId}`;
+}
+
+function describeCurrent({ status, runningSteps, queuedSteps, hooks, timerMs }: RunOverview): string {
+  if (status !== 'running' && status !== 'pending') return '';
+  const parts = [
+    ...runningSteps.map((step) => `→ ${shortName(step)}`),
+    ...queuedSteps.map((step) => `↻ ${shortName(step)} is queued`),
+    ...hooks.map((token) => `⏸ waiting for hook ${token}`),
+  ];
+  if (timerMs !== null) parts.push(`⏸ waiting: ${timerMs > 0 ? `${formatDuration(timerMs)} left` : 'due now'}`);
+  return parts.join(', ') || 'to be taken by a worker';
+}
+
+interface Details {
+  activities: Activity[];
+  usage: RunUsage;
+  stranded: boolean;
+  error: string | undefined;
+}
+
+function describeInFull(run: RunOverview, { activities, usage, stranded, error }: Details): string {
+  const { runId, workflowName, status, deploymentId, ageMs, createdAt } = run;
+  const ended = run.completedAt !== null;
+  const facts: [string, string][] = [
+    ['run', runId],
+    ['state', `${status}${ended ? ` in ${formatDuration(ageMs)}` : `, for ${formatDuration(ageMs)}`}`],
+    ['started', createdAt.toISOString()],
+    ['code', deploymentId],
+    ...describeUsage(usage, isSimulated(deploymentId) ? 'simulated' : 'claude'),
+  ];
+  if (error) facts.push(['error', error]);
+  const steps = activities.map((activity) => describeActivity(activity));
+  return [
+    shortName(workflowName),
+    ...alignPairs(facts),
+    ...(stranded ? [`  ${waitsForCode(run)}`] : []),
+    '',
+    ...alignPairs(steps),
+  ].join('\n');
+}
+
+const MARKS: Record<Activity['state'], string> = {
+  queued: '·',
+  running: '→',
+  retrying: '↻',
+  waiting: '⏸',
+  completed: '✓',
+  failed: '✗',
+};
+
+function describeActivity({
+  state,
+  name,
+  kind,
+  executions,
+  createdAt,
+  startedAt,
+  endedAt,
+  dueAt,
+  error,
+}: Activity): [string, string] {
+  const label = `${MARKS[state]} ${kind === 'hook' ? `hook ${name}` : name}`;
+  const parts: string[] = [];
+  const now = new Date();
+  if (state === 'running' && startedAt) parts.push(`for ${formatSpan(startedAt, now)}`);
+  else if (endedAt) parts.push(formatSpan(startedAt ?? createdAt, endedAt));
+  if ((state === 'waiting' || state === 'retrying') && dueAt) parts.push(`${formatSpan(now, dueAt)} left`);
+  if (executions > 1) parts.push(`${executions} executions`);
+  if (error) parts.push(error);
+  return [label, parts.join(', ')];
+}

@@ -1,0 +1,88 @@
+import type { Event } from '@workflow/world';
+
+/** Something that a run does or waits for, as its event log tells it. */
+export interface Activity {
+  kind: 'step' | 'wait' | 'hook';
+  /** The event log's correlation id. */
+  id: string;
+  /** The step's function, or the hook's token. */
+  name: string;
+  state: 'queued' | 'running' | 'retrying' | 'waiting' | 'completed' | 'failed';
+  /** How often the step was begun, interruptions included. */
+  executions: number;
+  createdAt: Date;
+  /** When its last execution began. */
+  startedAt?: Date;
+  endedAt?: Date;
+  /** When the wait is over, or the step is tried again. */
+  dueAt?: Date;
+  /** Why the step's last execution failed. */
+  error?: string;
+}
+
+export interface Timeline {
+  activities: Activity[];
+  /** Whether the run has ended. */
+  ended: boolean;
+  /** Takes the next event of the log; returns the activity that it changed. */
+  add(event: Event): Activity | undefined;
+}
+
+export function createTimeline(): Timeline {
+  const byId = new Map<string, Activity>();
+  const timeline: Timeline = {
+    ended: false,
+    get activities() {
+      return [...byId.values()];
+    },
+    add(event) {
+      if (/^run_(completed|failed|cancelled)$/.test(event.eventType)) timeline.ended = true;
+      if (event.correlationId === undefined) return undefined;
+      const created = begin(event);
+      if (created) byId.set(created.id, created);
+      const activity = byId.get(event.correlationId);
+      if (activity && !created) change(activity, event);
+      return activity;
+    },
+  };
+  return timeline;
+}
+
+function begin({ createdAt, ...event }: Event): Activity | undefined {
+  const common = { id: event.correlationId ?? '', executions: 0, createdAt };
+  switch (event.eventType) {
+    case 'step_created':
+      return { ...common, kind: 'step', name: shortName(event.eventData.stepName), state: 'queued' };
+    case 'wait_created':
+      return { ...common, kind: 'wait', name: 'wait', state: 'waiting', dueAt: new Date(event.eventData.resumeAt) };
+    case 'hook_created':
+      return { ...common, kind: 'hook', name: event.eventData.token, state: 'waiting' };
+    default:
+      return undefined;
+  }
+}
+
+function change(activity: Activity, { createdAt, ...event }: Event): void {
+  switch (event.eventType) {
+    case 'step_started':
+      Object.assign(activity, { state: 'running', executions: activity.executions + 1, startedAt: createdAt });
+      return;
+    case 'step_retrying':
+      Object.assign(activity, { state: 'retrying', endedAt: createdAt, dueAt: event.eventData.retryAfter });
+      return;
+    case 'step_failed':
+      Object.assign(activity, { state: 'failed', endedAt: createdAt });
+      return;
+    case 'step_completed':
+    case 'wait_completed':
+    case 'hook_disposed':
+      Object.assign(activity, { state: 'completed', endedAt: createdAt });
+      return;
+    default:
+  }
+}
+
+/** `step//./workflow-example.ts//extractTopics` → `extractTopics` */
+export function shortName(name: string): string {
+  return name.split('//').at(-1) ?? name;
+}

@@ -1,0 +1,54 @@
+import type { Pool } from 'pg';
+
+export interface RunOverview {
+  runId: string;
+  workflowName: string;
+  status: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
+  deploymentId: string;
+  createdAt: Date;
+  completedAt: Date | null;
+  /** Since it was started, by the clock of the database; for an ended run, how long it took. */
+  ageMs: number;
+  /** Names of the steps that are being executed, and of those that are to be. */
+  runningSteps: string[];
+  queuedSteps: string[];
+  /** Tokens of the hooks that it waits for. */
+  hooks: string[];
+  /** Until its next timer, negative when that is overdue; null without one. */
+  timerMs: number | null;
+}
+
+/** The job prefix's runs that have not ended, newest first, then those that have, up to `limit` in all. */
+export async function listRuns(
+  pool: Pool,
+  { jobPrefix, limit, runId }: { jobPrefix: string; limit: number; runId?: string },
+): Promise<{ runs: RunOverview[]; total: number }> {
+  const { rows } = await pool.query<RunOverview & { total: number }>(
+    `WITH known AS (
+       SELECT r.*, p.workflow_name, r.status NOT IN ('pending', 'running') AS ended, count(*) OVER ()::int AS total
+       FROM workflow_engine.run_progress p JOIN workflow.workflow_runs r ON r.id = p.run_id
+       WHERE p.job_prefix = $1 AND ($3::text IS NULL OR r.id = $3)
+       ORDER BY ended, r.created_at DESC LIMIT $2
+     )
+     SELECT k.id AS "runId", workflow_name AS "workflowName", k.status::text, deployment_id AS "deploymentId",
+            k.created_at AS "createdAt", k.completed_at AS "completedAt", total,
+            extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at)::float * 1000 AS "ageMs",
+            coalesce(s.running, '{}') AS "runningSteps", coalesce(s.queued, '{}') AS "queuedSteps",
+            coalesce(h.tokens, '{}') AS hooks,
+            extract(epoch FROM w.resume_at - now()::timestamp)::float * 1000 AS "timerMs"
+     FROM known k
+     LEFT JOIN LATERAL (
+       SELECT array_agg(step_name ORDER BY created_at) FILTER (WHERE status = 'running') AS running,
+              array_agg(step_name ORDER BY created_at) FILTER (WHERE status = 'pending') AS queued
+       FROM workflow.workflow_steps WHERE run_id = k.id AND NOT ended) s ON true
+     LEFT JOIN LATERAL (
+       SELECT array_agg(token ORDER BY created_at) AS tokens
+       FROM workflow.workflow_hooks WHERE run_id = k.id AND NOT ended) h ON true
+     LEFT JOIN LATERAL (
+       SELECT min(resume_at) AS resume_at
+       FROM workflow.workflow_waits WHERE run_id = k.id AND status = 'waiting' AND NOT ended) w ON true
+     ORDER BY ended, k.created_at DESC`,
+    [jobPrefix, limit, runId ?? null],
+  );
+  return { runs: rows.map(({ total: _total, ...run }) => run), total: rows[0]?.total ?? 0 };
+}

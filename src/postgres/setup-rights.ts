@@ -1,0 +1,57 @@
+import type { ClientBase } from 'pg';
+import { ENGINE_SCHEMA } from './migrations.ts';
+
+export interface SearchPath {
+  /** Makes `SELECT … FROM workflow_runs` work; undefined if it does. */
+  sql: string | undefined;
+  /** Whether this role may run it: the owner of the database may. */
+  mayExtend: boolean;
+}
+
+export async function planSearchPath(client: ClientBase): Promise<SearchPath> {
+  const { rows } = await client.query<{ path: string; database: string; mayExtend: boolean }>(`
+    SELECT current_setting('search_path') AS path, quote_ident(datname) AS database,
+           pg_has_role(datdba, 'USAGE') AS "mayExtend"
+    FROM pg_database WHERE datname = current_database()`);
+  const { path, database, mayExtend } = rows[0]!;
+  if (path.split(',').some((schema) => schema.trim() === 'workflow')) return { sql: undefined, mayExtend };
+  return { sql: `ALTER DATABASE ${database} SET search_path = ${path}, workflow`, mayExtend };
+}
+
+/** The statements that would let this role set up what is missing. */
+export async function findMissingOwnership(client: ClientBase, queueSchema: string): Promise<string[]> {
+  const { rows } = await client.query<{ statement: string }>(
+    `SELECT format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), current_user) AS statement
+     WHERE NOT has_database_privilege(current_database(), 'CREATE')
+     UNION ALL
+     -- where the first migrations of world-postgres make their types, before they are moved
+     SELECT format('GRANT CREATE ON SCHEMA public TO %I;', current_user)
+     FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(oid, 'CREATE')
+     UNION ALL
+     SELECT format('GRANT %I TO %I; -- the owner of the schema %s', r.rolname, current_user, n.nspname)
+     FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner
+     WHERE n.nspname = ANY ($1) AND NOT pg_has_role(n.nspowner, 'USAGE')`,
+    [schemasOf(queueSchema)],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+/** The statements that would let this role read and write what is there. */
+export async function findMissingUse(client: ClientBase, queueSchema: string): Promise<string[]> {
+  const { rows } = await client.query<{ statement: string }>(
+    `SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, current_user) AS statement
+     FROM pg_namespace WHERE nspname = ANY ($1) AND NOT has_schema_privilege(oid, 'USAGE')
+     UNION ALL
+     SELECT DISTINCT format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %I;', n.nspname, current_user)
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
+       AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+                AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))`,
+    [schemasOf(queueSchema)],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+function schemasOf(queueSchema: string): string[] {
+  return ['workflow', 'workflow_drizzle', queueSchema, ENGINE_SCHEMA];
+}

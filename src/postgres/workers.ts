@@ -1,0 +1,62 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool } from 'pg';
+
+const SIGN_OF_LIFE_MS = 5_000;
+/** How long a worker that was not seen counts as alive. */
+const ALIVE_SECONDS = 15;
+const FORGOTTEN_AFTER = '1 day';
+const LEAVE_PATIENCE_MS = 1_000;
+
+export interface WorkerEntry {
+  host: string;
+  pid: number;
+  /** Whose runs it takes. */
+  deployments: string[];
+  /** Steps at once. */
+  concurrency: number;
+  startedAt: Date;
+}
+
+/** The workers of a job prefix that gave a sign of life in the last 15 s, oldest first. */
+export async function findWorkers(pool: Pool, jobPrefix: string): Promise<WorkerEntry[]> {
+  const { rows } = await pool.query<WorkerEntry>(
+    `SELECT host, pid, deployments, concurrency, started_at AS "startedAt" FROM workflow_engine.workers
+     WHERE job_prefix = $1 AND seen_at > now() - make_interval(secs => $2) ORDER BY started_at`,
+    [jobPrefix, ALIVE_SECONDS],
+  );
+  return rows;
+}
+
+/**
+ * Lists this process among the workers until it is disposed. For people who look, not for the
+ * protocol: nobody's work is taken over because of it.
+ */
+export async function registerWorker(
+  pool: Pool,
+  {
+    jobPrefix,
+    deploymentIds,
+    concurrency,
+  }: { jobPrefix: string; deploymentIds: readonly string[]; concurrency: number },
+): Promise<AsyncDisposable> {
+  const id = randomUUID();
+  const signOfLife = () =>
+    pool.query(
+      `INSERT INTO workflow_engine.workers (id, job_prefix, deployments, concurrency, host, pid)
+       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET seen_at = now()`,
+      [id, jobPrefix, deploymentIds, concurrency, hostname(), process.pid],
+    );
+  await pool.query('DELETE FROM workflow_engine.workers WHERE seen_at < now() - $1::interval', [FORGOTTEN_AFTER]);
+  await signOfLife();
+  // A sign that failed is made up for by the next.
+  const timer = setInterval(() => void signOfLife().catch(() => undefined), SIGN_OF_LIFE_MS);
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      const left = pool.query('DELETE FROM workflow_engine.workers WHERE id = $1', [id]).catch(() => undefined);
+      await Promise.race([left, delay(LEAVE_PATIENCE_MS, undefined, { ref: false })]);
+    },
+  };
+}

@@ -9,7 +9,15 @@ import { PROJECT, run, startProgram } from './support/program.ts';
 const INDEX = join(PROJECT, 'index.ts');
 
 interface Document {
-  runs: { runId: string; workflow: string; status: string; durationMs: number; model: string; result: never }[];
+  runs: {
+    runId: string;
+    workflow: string;
+    status: string;
+    durationMs: number;
+    model: string;
+    usage: object;
+    result: never;
+  }[];
 }
 
 /** Both workflows begun by a process that takes no work, so that another one does it all. */
@@ -81,6 +89,15 @@ test('with --json, stdout is one document for both runs and nothing else', async
       status: 'completed',
       durationMs: expect.any(Number),
       model: 'simulated',
+      usage: {
+        calls: 3,
+        openCalls: 0,
+        models: ['sonnet'],
+        inputTokens: expect.any(Number),
+        cachedTokens: 0,
+        outputTokens: expect.any(Number),
+        costUsd: expect.any(Number),
+      },
       result: expect.objectContaining({ content: options.input, workflowId: runs[0]?.runId }),
     },
     expect.objectContaining({
@@ -105,8 +122,15 @@ test('the report of the text in a file is shown as it is written, then the resul
 
   expect(exitCode).toBe(0);
   expect(stdout).toContain('zeppelin: “The zeppelin was late.”');
-  expect(stdout).toMatch(/✓ contentAnalysisWorkflow completed in [\d.]+ s \(run wrun_\w+, answers SIMULATED\)/);
+  expect(stdout).toMatch(/✓ contentAnalysisWorkflow completed in [\d.]+ s/);
+  const runId = /^ {2}run +(wrun_\w+)$/m.exec(stdout)?.[1];
+  expect(stdout).toContain('SIMULATED');
+  expect(stdout).toMatch(/^ {2}tokens +[\d,]+ in, [\d,]+ out, 3 calls$/m);
+  expect(stdout).toMatch(/^ {2}cost +\$\d\.\d{4} if it were real; nothing was paid$/m);
+  expect(stdout).toContain(`npm run postgres-world:status -- ${runId}`);
   expect(stderr).toContain('SIMULATED');
+  // Nobody is watching: no progress.
+  expect(stderr).not.toContain('analyzeSentiment');
 });
 
 test('a worker without a login to Claude does not start, says what to do, and takes no job', async () => {
@@ -119,28 +143,4 @@ test('a worker without a login to Claude does not start, says what to do, and ta
   expect(stdout).toBe('');
   expect(stderr).toContain('npm run claude:login');
   expect(await app.query('SELECT id, status::text FROM workflow_runs')).toEqual([{ id: runId, status: 'pending' }]);
-});
-
-test('wrong usage ends with 2 and one clear line', async () => {
-  for (const [args, message] of [
-    [['analyse'], 'There is no mode "analyse"'],
-    [['--frobnicate'], "Unknown option '--frobnicate'"],
-    [['research', '--input', 'x'], '--input is for the modes content and both'],
-  ] as const) {
-    const { exitCode, stdout, stderr } = await run(startProgram(INDEX, [...args]));
-    expect(exitCode).toBe(2);
-    expect(stdout).toBe('');
-    expect(stderr).toContain(message);
-    expect(stderr).not.toContain('    at ');
-  }
-});
-
-test('a database without the schema is answered with the command that sets it up', async () => {
-  const database = await createTestDatabase({ setUp: false });
-  const { exitCode, stderr } = await run(startProgram(INDEX, [], { env: { WORKFLOW_POSTGRES_URL: database.url } }));
-
-  expect(exitCode).toBe(1);
-  expect(stderr).toContain('npm run postgres-world:setup');
-  expect(stderr).not.toContain('    at ');
-  expect(await database.query(`SELECT FROM pg_namespace WHERE nspname LIKE 'workflow%'`)).toEqual([]);
 });

@@ -82,7 +82,7 @@ describe('configuration', () => {
 describe('the command line', () => {
   test('content is the default mode', () => {
     expect(parseCommand([])).toMatchObject({ mode: 'content', json: false });
-    expect(parseCommand(['both', '--input', '-', '--topic', 'x', '--json'])).toEqual({
+    expect(parseCommand(['both', '--input', '-', '--topic', 'x', '--json'])).toMatchObject({
       mode: 'both',
       input: '-',
       topic: 'x',
@@ -90,6 +90,7 @@ describe('the command line', () => {
       verbose: false,
       help: false,
     });
+    expect(parseCommand(['status', 'wrun_1'])).toMatchObject({ mode: 'status', runId: 'wrun_1', limit: 20 });
   });
 
   test.each([

@@ -128,7 +128,8 @@ function isMode(word: string): word is Mode {
 
 function modesWith(option: string): string {
   const modes = Object.entries(MODES).filter(([, { takes }]) => (takes as readonly string[]).includes(option));
-  return modes.map(([mode]) => mode).join(' and ');
+  const names = modes.map(([mode]) => mode);
+  return names.length === 1 ? `the mode ${names[0]}` : `the modes ${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }
 
 function columns(rows: readonly (readonly [string, string])[]): string {

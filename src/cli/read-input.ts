@@ -13,7 +13,12 @@ const MAX_CHARACTERS = 500_000;
 export async function readInput(source: string): Promise<string> {
   const name = source === '-' ? 'standard input' : source;
   const bytes = await (source === '-' ? buffer(process.stdin) : readFile(source)).catch((cause: Error) => {
-    throw new ConfigError(`Cannot read ${name}: ${cause.message}`, { cause });
+    throw new ConfigError(
+      `Cannot read ${name}: ${cause.message}\n  Give --input a text file, or - for standard input.`,
+      {
+        cause,
+      },
+    );
   });
   const text = decode(bytes, name);
   if (text.trim() === '') throw new ConfigError(`${name} is empty: there is nothing to analyze.`);

@@ -8,8 +8,8 @@ const UNITS: [string, number][] = [
 
 /** `0.4 s`, `3 s`, `12 s`, `3 min 20 s`, `2 d 4 h` */
 export function formatDuration(durationMs: number): string {
-  const seconds = Math.max(0, durationMs) / 1_000;
-  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
+  const seconds = Math.round(Math.max(0, durationMs) / 100) / 10;
+  if (seconds < 10) return `${seconds} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const [unit, size] = UNITS.find(([, it]) => seconds >= it)!;
   const [smallerUnit, smaller] = UNITS.find(([, it]) => it < size) ?? ['s', 1];

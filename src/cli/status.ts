@@ -57,7 +57,8 @@ export async function answerRunStatus({ pool, world, config }: RunningWorld, run
 
 function summarize({ deploymentId, workflowName, ...run }: RunOverview) {
   const model = isSimulated(deploymentId) ? 'simulated' : 'claude';
-  return { ...run, workflow: shortName(workflowName), deploymentId, model };
+  const [runningSteps, queuedSteps] = [run.runningSteps, run.queuedSteps].map((names) => names.map(shortName));
+  return { ...run, workflow: shortName(workflowName), runningSteps, queuedSteps, deploymentId, model };
 }
 
 /** Not ended, and nobody is there who could replay it. */

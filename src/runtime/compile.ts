@@ -1,8 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { BaseBuilder, type WorkflowConfig } from '@workflow/builders';
+import { ConfigError } from '../config/config.ts';
+import { lockFile } from '../postgres/embedded/file-lock.ts';
+
+/** `npm run dev` compiles at every change. A running worker has loaded its bundle, and needs the files no more. */
+const KEEP_BUNDLES_MS = 24 * 3_600_000;
+
+/** The lock is held for milliseconds. */
+const LOCK_PATIENCE_MS = 30_000;
 
 export interface Compiled {
   /** What a replay depends on: a hash of the workflow bundle, 12 hex digits. */
@@ -60,6 +69,7 @@ class WorkflowCompiler extends BaseBuilder {
  * Compiles files with 'use workflow' and 'use step'. Without this step they are plain functions:
  * nothing is stored, and no error says so. About a second.
  * @param inputFiles absolute paths below `projectRoot`; the ids of workflows and steps are their relative ones
+ * @throws ConfigError for code that does not compile
  */
 export async function compileWorkflows(projectRoot: string, inputFiles: string[]): Promise<Compiled> {
   if (inputFiles.length === 0) return NOT_COMPILED;
@@ -71,7 +81,7 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
     const manifest = await new WorkflowCompiler(projectRoot, inputFiles).compileTo(unfinished);
     const codeVersion = await hashWorkflows(join(unfinished, 'flow.mjs'));
     const finished = join(output, await hashFiles(unfinished));
-    await rename(unfinished, finished).catch(ignoreExisting);
+    await keepBundle(unfinished, finished);
     const workflows = Object.values(manifest.workflows ?? {}).flatMap((file) => Object.entries(file));
     return {
       codeVersion,
@@ -80,8 +90,41 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
         for (const bundle of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, bundle)).href);
       },
     };
+  } catch (error) {
+    stopCompiler();
+    // What is wrong, and in which line, esbuild has written to stderr already; twice is enough.
+    if (isBuildFailure(error)) throw new ConfigError('The workflows do not compile: see above.', { cause: error });
+    throw error;
   } finally {
     await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+function isBuildFailure(error: unknown): boolean {
+  return error instanceof Error && 'errors' in error && 'warnings' in error;
+}
+
+/** After a build that failed, the builder leaves esbuild's process behind, which would keep ours from ending. */
+function stopCompiler(): void {
+  const { stop } = createRequire(import.meta.resolve('@workflow/builders'))('esbuild') as { stop(): Promise<void> };
+  void stop();
+}
+
+/**
+ * Gives the bundle its name, and removes those of the days before. Under a lock, for all of it: another
+ * process must not remove a bundle that we have just found to be there already.
+ */
+async function keepBundle(unfinished: string, finished: string): Promise<void> {
+  const output = dirname(finished);
+  using _lock = await lockFile(join(output, 'lock'), LOCK_PATIENCE_MS);
+  await rename(unfinished, finished).catch(ignoreExisting);
+  const now = new Date();
+  await utimes(finished, now, now).catch(ignoreForeign);
+  for (const entry of await readdir(output, { withFileTypes: true })) {
+    if (!entry.isDirectory()) continue;
+    const folder = join(output, entry.name);
+    const usedAt = (await stat(folder).catch(() => undefined))?.mtimeMs ?? Infinity;
+    if (usedAt < now.getTime() - KEEP_BUNDLES_MS) await rm(folder, { recursive: true }).catch(ignoreForeign);
   }
 }
 
@@ -102,4 +145,9 @@ function digest(text: string): string {
 
 function ignoreExisting(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+}
+
+/** What another user has made is theirs to keep and to remove. */
+function ignoreForeign(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPERM' && error.code !== 'EACCES') throw error;
 }

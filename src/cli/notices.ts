@@ -7,7 +7,7 @@ export function announceWorldName({ targetWorld, log }: WorldConfig): void {
   log('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
 }
 
-export function announceSimulation({ config }: RunningWorld, asked: boolean): void {
+export function announceSimulation({ config }: Pick<RunningWorld, 'config'>, asked: boolean): void {
   config.log('');
   const reason = asked ? 'as WORKFLOW_MODEL asks for' : 'since nobody is logged in to Claude';
   config.log(`⚠ SIMULATED, ${reason}: the answers are made up by counting words.`);

@@ -14,7 +14,7 @@ import { createListener, notify, type Listener } from './src/postgres/listener.t
 import { createPool } from './src/postgres/pool.ts';
 import { provideDatabase } from './src/postgres/provide-database.ts';
 import { createStorage } from './src/postgres/storage.ts';
-import { registerWorker } from './src/postgres/workers.ts';
+import { findWorkers, registerWorker } from './src/postgres/workers.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
 import { startWorker, type Worker } from './src/queue/worker.ts';
@@ -93,7 +93,12 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
-  const world = composeWorld({ pool, listener, jobs, deploymentId }, config, opened);
+  // A process without code of its own asks for what a worker has: the health check of the web page.
+  const getDeploymentId = async () =>
+    compiled === NOT_COMPILED
+      ? ((await findWorkers(pool, config.jobPrefix)).at(-1)?.deployments[0] ?? deploymentId)
+      : deploymentId;
+  const world = composeWorld({ pool, listener, jobs, getDeploymentId }, config, opened);
 
   let worker: Worker | undefined;
   const running: RunningWorld = {
@@ -133,16 +138,16 @@ interface Parts {
   pool: Pool;
   listener: Listener;
   jobs: Jobs;
-  deploymentId: string;
+  getDeploymentId(): Promise<string>;
 }
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
-  { pool, listener, jobs, deploymentId }: Parts,
+  { pool, listener, jobs, getDeploymentId }: Parts,
   { jobPrefix, queueSchema }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
-  const queue = createWorldQueue({ pool, jobs, jobPrefix, deploymentId });
+  const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
   const storage = createStorage({ pool, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);

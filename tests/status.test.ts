@@ -59,7 +59,7 @@ test('status shows the workers, and what each run is doing', async () => {
   expect(after(parked)).toContain('⏸ waiting for hook status-token');
   expect(after(asleep)).toMatch(/⏸ waiting: 59 min( \d+ s)? left/);
   expect(stdout).toMatch(new RegExp(`^${done}  sequenceWorkflow +completed`, 'm'));
-  for (const line of lines) expect([...line].length).toBeLessThanOrEqual(80);
+  for (const line of lines) expect(line.length).toBeLessThanOrEqual(80);
 
   const limited = await status(app, '--limit', '1');
   expect(limited.stdout).toContain('… and 3 more: --limit 4');

@@ -10,7 +10,8 @@ import { listenForStop } from '../tools/stop.ts';
 import { parseToolCall, TOOL_USAGE, type ToolCall } from '../tools/tool-call.ts';
 import { describeTool } from '../tools/tools.ts';
 import { UsageError } from './arguments.ts';
-import { checkTargetWorld, exitCodeOf, explain } from './errors.ts';
+import { exitCodeOf, explain } from './errors.ts';
+import { announceWorldName } from './notices.ts';
 
 const note = (line: string) => console.error(line);
 const stopping = listenForStop();
@@ -30,7 +31,7 @@ async function main(call: ToolCall): Promise<number> {
     return call.tool === 'dashboard' ? 0 : runTool(describeTool(call), stopping);
   }
   const config = readConfig();
-  checkTargetWorld(config, note);
+  announceWorldName(config);
   await using opened = new AsyncDisposableStack();
   const connectionString = await provideDatabase(config, opened);
   const port = await choosePort(call, note);

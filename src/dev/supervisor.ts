@@ -21,8 +21,8 @@
  */
 import { constants } from 'node:os';
 import { chooseModel } from '../cli/choose-model.ts';
-import { checkTargetWorld, explain } from '../cli/errors.ts';
-import { announceSimulation } from '../cli/notices.ts';
+import { explain } from '../cli/errors.ts';
+import { announceSimulation, announceWorldName } from '../cli/notices.ts';
 import { readConfig } from '../config/config.ts';
 import { createFleet, type Fleet } from './fleet.ts';
 import { watchSources } from './watch-sources.ts';
@@ -41,7 +41,7 @@ try {
 
 async function supervise(): Promise<void> {
   const config = readConfig();
-  checkTargetWorld(config, note);
+  announceWorldName(config);
   const model = await chooseModel(config.model, { fallBack: true });
   if (model === 'simulated') announceSimulation({ config }, config.model === 'simulated');
 

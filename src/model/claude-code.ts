@@ -1,4 +1,10 @@
-import { createClaudeCode, type ClaudeCodeProvider, type ClaudeCodeSettings } from 'ai-sdk-provider-claude-code';
+import {
+  createClaudeCode,
+  type ClaudeCodeProvider,
+  type ClaudeCodeSettings,
+  type Logger,
+} from 'ai-sdk-provider-claude-code';
+import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 import { CLI_SETTINGS } from './cli.ts';
 import { spawnCli } from './cli-process.ts';
@@ -11,20 +17,31 @@ import { isSimulated, simulatedApiUrl } from './simulated-api.ts';
  * attempt: a model object remembers its session, and resumes it when it is used again.
  */
 export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings: ClaudeCodeSettings = {}) {
-  const { deploymentId, signal } = currentStep();
+  const { stepId, deploymentId, signal } = currentStep();
   const apiUrl = isSimulated(deploymentId) ? simulatedApiUrl() : undefined;
+  const { config } = getCurrent()!;
+  const verbose = settings.verbose ?? config.verbose;
   const provider = createClaudeCode({
     defaultSettings: {
       tools: [],
       settingSources: [],
       permissionMode: 'dontAsk',
       persistSession: false,
-      logger: false,
+      verbose,
+      logger: verbose && createLogger(stepId, config.log),
       env: CLI_SETTINGS,
       spawnClaudeCodeProcess: (options) => spawnCli(options, { signal, simulatedApiUrl: apiUrl }),
     },
   });
   return inLedger(provider(modelId, settings));
+}
+
+/** What the provider says of its calls, for the operator's log. */
+function createLogger(stepId: string, log: (line: string) => void): Logger {
+  const say = (message: string) => log(`Step ${stepId}: ${message.replace('[claude-code]', 'Claude Code:')}`);
+  // A line for every token tells nothing.
+  const debug = (message: string) => message.includes('received message type') || say(message);
+  return { debug, info: say, warn: say, error: say };
 }
 
 /** Who answers in this step: stored with the results, so that a simulation is never taken for Claude. */

@@ -11,22 +11,22 @@ export interface WorldQueueOptions {
   pool: Pool;
   jobs: Jobs;
   jobPrefix: string;
-  /** The code of this process: what runs that it starts will need. */
-  deploymentId: string;
+  /** What the runs that this process starts will need. */
+  getDeploymentId(): Promise<string>;
 }
 
 /** The World's queue: the runtime's messages become jobs, or notes to the driver that is replaying. */
-export function createWorldQueue({ pool, jobs, jobPrefix, deploymentId }: WorldQueueOptions): Queue {
+export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: WorldQueueOptions): Queue {
   const nothingSent = { messageId: null };
 
   return {
     createQueueHandler,
-    getDeploymentId: async () => deploymentId,
+    getDeploymentId,
 
     async queue(queueName, payload, options = {}) {
       const data: JobData = { queueName, payload: encodePayload(payload) };
       if (HealthCheckPayloadSchema.safeParse(payload).success || !('runId' in payload || 'stepId' in payload)) {
-        const { flows } = queueNames(jobPrefix, options.deploymentId ?? deploymentId);
+        const { flows } = queueNames(jobPrefix, options.deploymentId ?? (await getDeploymentId()));
         const key = (payload as { correlationId?: string }).correlationId ?? queueName;
         await jobs.wake(flows, key, data);
         return { messageId: MessageId.parse(`msg_${key}`) };
@@ -53,7 +53,7 @@ export function createWorldQueue({ pool, jobs, jobPrefix, deploymentId }: WorldQ
   async function deploymentOf(runId: string, given: string | undefined): Promise<string> {
     const scope = scopeOf(runId);
     if (scope?.kind === 'step') return scope.deploymentId;
-    return given ?? (await readDeployment(pool, runId))?.deploymentId ?? deploymentId;
+    return given ?? (await readDeployment(pool, runId))?.deploymentId ?? getDeploymentId();
   }
 }
 

@@ -33,7 +33,7 @@ test('status shows the workers, and what each run is doing', async () => {
   const [done = ''] = await app.start('sequenceWorkflow', [1]);
   const [busy = ''] = await app.start('waitingWorkflow', [60_000]);
   const [parked = ''] = await app.start('parkedWorkflow', ['status-token']);
-  const [asleep = ''] = await app.start('sleepingWorkflow', ['1h']);
+  const [asleep = ''] = await app.start('sleepingWorkflow', []);
   await app.ended(done);
   await until('the others have got to where they wait', async () => {
     const [there] = await app.query<{ all: boolean }>(`SELECT

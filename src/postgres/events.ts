@@ -1,3 +1,4 @@
+import { RunExpiredError } from '@workflow/errors';
 import type { AnyEventRequest, CreateEventParams, EventResult, Storage } from '@workflow/world';
 import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
@@ -80,6 +81,8 @@ async function writeEvent(
   const seed = seedOf(event);
   if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
   const run = await lockRun(client, runId);
+  // A late job of a run that was removed: world-postgres would write an event for it, with every delivery.
+  if (!run && event.eventType === 'run_started') throw new RunExpiredError(`Cannot start ${runId}: it is gone`);
   if (scope && isFenced(scope, event) && !(await lockLease(client, queueSchema, scope.lease))) {
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
   }

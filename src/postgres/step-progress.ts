@@ -13,7 +13,7 @@ export interface StepStart {
  * Starts a step without charging it for executions that were cut off. The runtime takes every
  * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
  * proves that the one before it never ended.
- * @throws RunExpiredError when the run has ended
+ * @throws RunExpiredError when the run has ended, or was removed
  * @param start writes the event, in the open transaction
  */
 export async function chargeAttempt(
@@ -31,7 +31,7 @@ export async function chargeAttempt(
     [runId, stepId],
   );
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
-  const runStatus = rows[0]?.run_status ?? 'running';
+  const runStatus = rows[0]?.run_status ?? 'gone';
   if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();

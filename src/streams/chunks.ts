@@ -87,6 +87,14 @@ export async function readChunks(pool: Pool, stream: string, startIndex: number,
   return rows.map(({ id, data, eof }) => ({ index: indexOf(id), data, eof }));
 }
 
+export async function hasChunk(pool: Pool, stream: string, index: number): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    'SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND id = $2',
+    [stream, chunkId(index)],
+  );
+  return rowCount === 1;
+}
+
 /** How many chunks there are before the end, and whether the end was written. */
 export async function measureStream(pool: Pool, stream: string): Promise<{ length: number; ended: boolean }> {
   const { rows } = await pool.query<{ last: string | null; end: string | null }>(

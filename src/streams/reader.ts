@@ -2,8 +2,8 @@ import type { Pool } from 'pg';
 import type { Listener } from '../postgres/listener.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
-import { readChunks, STREAM_CHANNEL } from './chunks.ts';
-import { hasRunEnded } from './run-ended.ts';
+import { hasChunk, readChunks, STREAM_CHANNEL } from './chunks.ts';
+import { watchForEnd } from './run-ended.ts';
 
 /** A notification that got lost costs this long. */
 const POLL_INTERVAL_MS = 1_000;
@@ -11,7 +11,8 @@ const CHUNKS_PER_READ = 200;
 
 /**
  * The chunks of a stream from an index on, live, until its end mark, or until its run has ended
- * without one. Polls beneath the notifications and outlives a database that is away for a while.
+ * without one, or was removed. Polls beneath the notifications and outlives a database that is away
+ * for a while.
  * @param closing ends the reading with an error
  */
 export function createStreamReader(
@@ -22,6 +23,8 @@ export function createStreamReader(
   closing: AbortSignal,
 ): ReadableStream<Uint8Array> {
   let nextIndex = startIndex;
+  const hasEnded = watchForEnd(pool, stream);
+  const isLastThere = async () => nextIndex === startIndex || hasChunk(pool, stream, nextIndex - 1);
   const news = createNews();
   let cancelled = false;
   let stop = () => {};
@@ -43,7 +46,7 @@ export function createStreamReader(
   /** Hands over what there is; false if that is nothing yet. */
   async function deliver(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
     // In this order: a run that had ended before the chunks were read has no others.
-    const runEnded = await hasRunEnded(pool, stream).catch(falseWhileAway);
+    const runEnded = await hasEnded(isLastThere).catch(falseWhileAway);
     const chunks = await readChunks(pool, stream, nextIndex, CHUNKS_PER_READ).catch(emptyWhileAway);
     for (const { index, data, eof } of chunks) {
       if (cancelled) return true;

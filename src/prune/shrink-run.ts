@@ -30,22 +30,21 @@ async function deleteSome(client: ClientBase, table: string, runId: string, limi
  * on, a slow reader would be given a text with a hole; without an end mark, it would wait for ever.
  */
 async function shortenStream(client: ClientBase, runId: string, limit: number): Promise<number> {
-  const { rows } = await client.query<{ stream: string }>(
-    `SELECT stream_id AS stream FROM ${CHUNKS} WHERE run_id = $1 LIMIT 1`,
+  const { rows: streams } = await client.query<{ name: string }>(
+    `SELECT stream_id AS name FROM ${CHUNKS} WHERE run_id = $1 LIMIT 1`,
     [runId],
   );
-  if (!rows[0]) return 0;
-  const { rowCount } = await client.query(
-    `WITH last AS (
-       SELECT id FROM ${CHUNKS} WHERE stream_id = $1 AND run_id = $2 ORDER BY id DESC LIMIT $3 + 1
-     ), new_end AS (
-       SELECT id FROM last ORDER BY id DESC OFFSET $3
-     ), ended AS (
-       UPDATE ${CHUNKS} SET eof = true, data = '' WHERE stream_id = $1 AND run_id = $2 AND id = (SELECT id FROM new_end)
-     )
-     DELETE FROM ${CHUNKS} WHERE stream_id = $1 AND run_id = $2
-       AND id = ANY (ARRAY(SELECT id FROM last EXCEPT SELECT id FROM new_end))`,
-    [rows[0].stream, runId, limit],
+  const stream = streams[0]?.name;
+  if (stream === undefined) return 0;
+  const { rows: ends } = await client.query<{ id: string }>(
+    `UPDATE ${CHUNKS} SET eof = true, data = '' WHERE run_id = $2 AND stream_id = $1 AND id = (
+       SELECT id FROM ${CHUNKS} WHERE stream_id = $1 AND run_id = $2 ORDER BY id DESC OFFSET $3 LIMIT 1) RETURNING id`,
+    [stream, runId, limit],
   );
+  const { rowCount } = await client.query(`DELETE FROM ${CHUNKS} WHERE stream_id = $1 AND run_id = $2 AND id > $3`, [
+    stream,
+    runId,
+    ends[0]?.id ?? '',
+  ]);
   return rowCount ?? 0;
 }

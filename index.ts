@@ -10,6 +10,7 @@ import { createOutput, describeRuns } from './src/cli/output.ts';
 import { readInput } from './src/cli/read-input.ts';
 import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
 import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
+import { answerPrune } from './src/cli/prune.ts';
 import { answerRunStatus, answerStatus } from './src/cli/status.ts';
 import { getWorldConfig, runWorld, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
 
@@ -33,7 +34,7 @@ async function main(command: Command): Promise<number> {
   }
   const content = command.input === undefined ? SAMPLE_CONTENT : await readInput(command.input);
   const config = getWorldConfig({ verbose: command.verbose, log: output.note });
-  if (command.mode === 'status') return showStatus(command, config);
+  if (command.mode === 'status' || command.mode === 'prune') return answer(command, config);
 
   announceWorldName(config);
   const isWorker = command.mode === 'worker';
@@ -77,14 +78,15 @@ async function runExamples({ workflows }: RunningWorld, examples: Example[]): Pr
       return followRun({ runId, workflow, streams }, output);
     }),
   );
-  output.result(describeRuns(runs), { runs });
+  output.result({ text: describeRuns(runs), document: { runs } });
   return runs.every(({ status }) => status === 'completed') ? 0 : 1;
 }
 
-async function showStatus({ runId, limit }: Command, config: WorldConfig): Promise<number> {
+/** Looks at the runs, or removes old ones; executes nothing. */
+async function answer(command: Command, config: WorldConfig): Promise<number> {
   const world = await runWorld({ ...config, worker: false, workflowFiles: [] });
-  const { text, document } =
-    runId === undefined ? await answerStatus(world, limit) : await answerRunStatus(world, runId);
-  output.result(text, document);
+  if (command.mode === 'prune') output.result(await answerPrune(world, command, stopping));
+  else if (command.runId) output.result(await answerRunStatus(world, command.runId));
+  else output.result(await answerStatus(world, command.limit));
   return 0;
 }

@@ -10,6 +10,10 @@ const MODES = {
   both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'json'] },
   worker: { does: 'take work from the database until stopped', takes: [] },
   status: { does: 'the workers and the runs; with RUN_ID, all that this run did', takes: ['limit', 'json'] },
+  prune: {
+    does: 'remove what is left of runs that ended long ago',
+    takes: ['older-than', 'dry-run', 'json'],
+  },
 } as const satisfies Record<string, { does: string; takes: readonly (keyof typeof OPTIONS)[] }>;
 
 const OPTIONS = {
@@ -38,7 +42,7 @@ export interface Command {
   /** How many runs are shown. */
   limit: number;
   /** As it was written: `30d`. */
-  olderThan: string | undefined;
+  olderThan: string;
   dryRun: boolean;
   json: boolean;
   verbose: boolean;
@@ -92,6 +96,9 @@ export function parseCommand(args: readonly string[]): Command {
   for (const option of Object.keys(values)) {
     if (!takes.has(option)) throw new UsageError(`--${option} is for ${modesWith(option)}, not for ${mode}.`);
   }
+  if (mode === 'prune' && values['older-than'] === undefined && !values.help) {
+    throw new UsageError('How old? Write, for example: prune --older-than 30d');
+  }
   if (values.topic?.trim() === '') throw new UsageError('--topic is empty: there is nothing to research.');
   const { input, topic, json = false, verbose = false, help = false } = values;
   return {
@@ -100,7 +107,7 @@ export function parseCommand(args: readonly string[]): Command {
     input,
     topic,
     limit: values.limit === undefined ? DEFAULT_LIMIT : parseLimit(values.limit),
-    olderThan: values['older-than'],
+    olderThan: values['older-than'] ?? '',
     dryRun: values['dry-run'] ?? false,
     json,
     verbose,

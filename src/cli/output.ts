@@ -2,6 +2,12 @@ import { Console } from 'node:console';
 import type { FinishedRun } from './follow-run.ts';
 import { alignPairs, describeUsage, formatDuration } from './format.ts';
 
+/** Text for people, and a document for programs. */
+export interface Answer {
+  text: string;
+  document: unknown;
+}
+
 export interface Output {
   /** For the log: stderr. */
   note(line: string): void;
@@ -12,7 +18,7 @@ export interface Output {
   /** A piece of the report as it is written; nothing with --json. */
   stream(text: string): void;
   /** The result of the program: text, or a document with --json. */
-  result(text: string, document: unknown): void;
+  result(answer: Answer): void;
 }
 
 const CLEAR_LINE = '\r\x1b[K';
@@ -50,7 +56,7 @@ export function createOutput(json: boolean): Output {
       stdout.write(text);
       midLine = !text.endsWith('\n');
     },
-    result(text, document) {
+    result({ text, document }) {
       freshLine();
       stdout.write(`${json ? JSON.stringify(document, undefined, 2) : text}\n`);
     },

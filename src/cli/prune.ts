@@ -1,7 +1,8 @@
-import type { Pool } from 'pg';
 import { pruneRuns, type PruneReport } from '../prune/prune-runs.ts';
 import { KINDS, type Counts, type Kind } from '../prune/tables.ts';
-import type { WorldConfig } from '../config/config.ts';
+import type { RunningWorld } from '../runtime/current-world.ts';
+import { parseDuration } from './duration.ts';
+import type { Answer } from './output.ts';
 
 const PROGRESS_INTERVAL_MS = 2_000;
 
@@ -15,42 +16,22 @@ const NAMES: Record<Kind, string> = {
   jobs: 'finished jobs',
 };
 
-export interface PruneCommand {
-  /** As the user wrote it, for the report. */
-  olderThan: string;
-  olderThanSeconds: number;
-  dryRun: boolean;
-  json: boolean;
-}
-
-export interface PruneOutput {
-  /** A line for the log. */
-  note(line: string): void;
-  /** The result: one text, which ends with a newline. */
-  print(text: string): void;
-}
-
 /**
- * `prune`: removes what ended long ago, and says what that was. With `json`:
- * `{"dryRun","olderThanSeconds","removed":{"runs","events",…},"keptRuns"}`; in a dry run, `removed` is
- * what would be.
+ * `prune`: removes what ended long ago, and says what that was; in a dry run, what would be.
  * @param signal stops it between two transactions; what was removed until then stays so
+ * @throws UsageError for an age that is none
  */
-export async function prune(
-  pool: Pool,
-  { jobPrefix, queueSchema }: Pick<WorldConfig, 'jobPrefix' | 'queueSchema'>,
-  { olderThan, olderThanSeconds, dryRun, json }: PruneCommand,
-  { note, print }: PruneOutput,
-  signal?: AbortSignal,
-): Promise<void> {
-  const onProgress = noteSometimes(note, dryRun ? 'Counted' : 'Removed');
-  const options = { jobPrefix, queueSchema, olderThanSeconds, dryRun, onProgress, ...(signal && { signal }) };
-  const report = await pruneRuns(pool, options);
-  if (json) print(`${JSON.stringify({ dryRun, olderThanSeconds, ...report }, undefined, 2)}\n`);
-  else
-    print(
-      describe(report, `${dryRun ? 'Would remove' : 'Removed'} of "${jobPrefix}", ended ${olderThan} ago or more:`),
-    );
+export async function answerPrune(
+  { pool, config }: RunningWorld,
+  { olderThan, dryRun }: { olderThan: string; dryRun: boolean },
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { jobPrefix, queueSchema } = config;
+  const olderThanSeconds = parseDuration(olderThan, '--older-than');
+  const onProgress = noteSometimes(config.log, dryRun ? 'Counted' : 'Removed');
+  const report = await pruneRuns(pool, { jobPrefix, queueSchema, olderThanSeconds, dryRun, onProgress, signal });
+  const title = `${dryRun ? 'Would remove' : 'Removed'} of "${jobPrefix}", ended ${olderThan} ago or more:`;
+  return { text: describe(report, title), document: { dryRun, olderThanSeconds, ...report } };
 }
 
 function describe({ removed, keptRuns }: PruneReport, title: string): string {
@@ -61,7 +42,7 @@ function describe({ removed, keptRuns }: PruneReport, title: string): string {
       `${subject} kept: a job is still queued or being worked on, until a worker with the code has seen to it.`,
     );
   }
-  return `${[title, ...lines].join('\n')}\n`;
+  return [title, ...lines].join('\n');
 }
 
 /** Only work that takes long has something to say in between. */

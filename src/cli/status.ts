@@ -5,14 +5,9 @@ import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
 import { findWorkers, type WorkerEntry } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
 import { alignPairs, describeUsage, formatDuration, formatSpan } from './format.ts';
+import type { Answer } from './output.ts';
 import { readActivities } from './run-events.ts';
 import { shortName, type Activity } from './timeline.ts';
-
-/** Text for people, and a document for programs. */
-export interface Answer {
-  text: string;
-  document: unknown;
-}
 
 /** The workers, and the runs with what each is doing. */
 export async function answerStatus({ pool, config }: RunningWorld, limit: number): Promise<Answer> {

@@ -16,6 +16,7 @@ export const RUN_TABLES: readonly { table: string; kind?: Kind }[] = [
   { table: 'workflow.workflow_hooks', kind: 'hooks' },
   { table: 'workflow.workflow_waits', kind: 'waits' },
   { table: 'workflow_engine.step_progress' },
+  { table: 'workflow_engine.model_calls' },
   { table: 'workflow.workflow_steps', kind: 'steps' },
 ];
 

@@ -3,7 +3,7 @@ import type { Application } from './application.ts';
 import type { TestDatabase } from './database.ts';
 import { PROJECT, run, startProgram, type Program } from './program.ts';
 
-const PRUNE = join(PROJECT, 'tests/fixtures/prune.ts');
+const INDEX = join(PROJECT, 'index.ts');
 
 export interface BulkRuns {
   count: number;
@@ -69,7 +69,7 @@ export interface PruneResult {
 
 /** `prune --older-than DURATION` in a process of its own. */
 export function startPrune({ url }: TestDatabase, args: string[]): Program {
-  return startProgram(PRUNE, [...args, '--json'], { env: { WORKFLOW_POSTGRES_URL: url } });
+  return startProgram(INDEX, ['prune', '--older-than', ...args, '--json'], { env: { WORKFLOW_POSTGRES_URL: url } });
 }
 
 /** The same to its end, and what it reports. */

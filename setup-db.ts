@@ -4,7 +4,7 @@
  * change nothing.
  */
 import { parseArgs } from 'node:util';
-import { UsageError } from './src/cli/arguments.ts';
+import { UsageError } from './src/cli/usage-error.ts';
 import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { maskSecrets } from './src/config/config.ts';
 import { joinEmbeddedServer } from './src/postgres/embedded/server.ts';

@@ -28,6 +28,12 @@ const CASES: Record<string, BadInput> = {
     exitCode: 2,
     says: ['--limit all is not a number'],
   },
+  'a prune without an age': { args: ['prune'], exitCode: 2, says: ['prune --older-than 30d'] },
+  'an age without a unit': {
+    args: ['prune', '--older-than', '30'],
+    exitCode: 2,
+    says: ['--older-than 30 is no duration'],
+  },
   'an empty text': { args: ['--input', '-'], stdin: ' \n', exitCode: 1, says: ['standard input is empty'] },
   'a missing file': { args: ['--input', 'nowhere.txt'], exitCode: 1, says: ['Cannot read nowhere.txt', 'text file'] },
   'a folder': { args: ['--input', '.'], exitCode: 1, says: ['Cannot read .: EISDIR', 'text file'] },

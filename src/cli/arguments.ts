@@ -1,4 +1,6 @@
 import { parseArgs } from 'node:util';
+import { parseDuration } from './duration.ts';
+import { UsageError } from './usage-error.ts';
 
 /** What each mode does, and which options it takes beside those that all take. */
 const MODES = {
@@ -41,17 +43,12 @@ export interface Command {
   topic: string | undefined;
   /** How many runs are shown. */
   limit: number;
-  /** As it was written: `30d`. */
-  olderThan: string;
+  /** How long ago the runs have ended that are removed. */
+  olderThanSeconds: number;
   dryRun: boolean;
   json: boolean;
   verbose: boolean;
   help: boolean;
-}
-
-/** The call makes no sense; exit code 2. */
-export class UsageError extends Error {
-  override name = 'UsageError';
 }
 
 export const USAGE = `Usage: index.ts [MODE] [OPTIONS]
@@ -107,7 +104,7 @@ export function parseCommand(args: readonly string[]): Command {
     input,
     topic,
     limit: values.limit === undefined ? DEFAULT_LIMIT : parseLimit(values.limit),
-    olderThan: values['older-than'] ?? '',
+    olderThanSeconds: parseDuration(values['older-than'] ?? '0s', '--older-than'),
     dryRun: values['dry-run'] ?? false,
     json,
     verbose,

@@ -1,4 +1,4 @@
-import { UsageError } from './arguments.ts';
+import { UsageError } from './usage-error.ts';
 
 const SECONDS_PER_UNIT: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const LONGEST_SECONDS = 100 * 365 * SECONDS_PER_UNIT.d!;

@@ -1,6 +1,6 @@
 import { ConfigError, maskSecrets } from '../config/config.ts';
 import { isTransient } from '../postgres/transient.ts';
-import { UsageError } from './arguments.ts';
+import { UsageError } from './usage-error.ts';
 import { Interrupted } from './shutdown.ts';
 
 /** SQLSTATEs that say what is wrong with the connection string or its role. */

@@ -1,7 +1,7 @@
 import { pruneRuns, type PruneReport } from '../prune/prune-runs.ts';
 import { KINDS, type Counts, type Kind } from '../prune/tables.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
-import { parseDuration } from './duration.ts';
+import { formatDuration } from './format.ts';
 import type { Answer } from './output.ts';
 
 const PROGRESS_INTERVAL_MS = 2_000;
@@ -19,18 +19,16 @@ const NAMES: Record<Kind, string> = {
 /**
  * `prune`: removes what ended long ago, and says what that was; in a dry run, what would be.
  * @param signal stops it between two transactions; what was removed until then stays so
- * @throws UsageError for an age that is none
  */
 export async function answerPrune(
   { pool, config }: RunningWorld,
-  { olderThan, dryRun }: { olderThan: string; dryRun: boolean },
+  { olderThanSeconds, dryRun }: { olderThanSeconds: number; dryRun: boolean },
   signal: AbortSignal,
 ): Promise<Answer> {
   const { jobPrefix, queueSchema } = config;
-  const olderThanSeconds = parseDuration(olderThan, '--older-than');
   const onProgress = noteSometimes(config.log, dryRun ? 'Counted' : 'Removed');
   const report = await pruneRuns(pool, { jobPrefix, queueSchema, olderThanSeconds, dryRun, onProgress, signal });
-  const title = `${dryRun ? 'Would remove' : 'Removed'} of "${jobPrefix}", ended ${olderThan} ago or more:`;
+  const title = `${dryRun ? 'Would remove' : 'Removed'} of "${jobPrefix}", ended ${formatDuration(olderThanSeconds * 1000)} ago or more:`;
   return { text: describe(report, title), document: { dryRun, olderThanSeconds, ...report } };
 }
 

@@ -9,7 +9,7 @@ import { runTool } from '../tools/run-tool.ts';
 import { listenForStop } from '../tools/stop.ts';
 import { parseToolCall, TOOL_USAGE, type ToolCall } from '../tools/tool-call.ts';
 import { describeTool } from '../tools/tools.ts';
-import { UsageError } from './arguments.ts';
+import { UsageError } from './usage-error.ts';
 import { exitCodeOf, explain } from './errors.ts';
 import { announceWorldName } from './notices.ts';
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { UsageError } from '../cli/arguments.ts';
+import { UsageError } from '../cli/usage-error.ts';
 
 const TOOLS = ['inspect', 'web', 'dashboard'] as const;
 

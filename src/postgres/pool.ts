@@ -1,26 +1,38 @@
-import { Pool, type PoolClient } from 'pg';
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
 
 /**
- * No session may hold others up: a process that stops between two statements of a transaction
- * loses it after these times, and whoever waits for its locks goes on. UTC, because
- * world-postgres keeps times without a zone and writes them from both clocks.
+ * UTC, because world-postgres keeps times without a zone and writes them from both clocks. The one
+ * setting of a session that holds behind PgBouncer, which remembers the time zone of each client.
  */
-const SESSION_SETTINGS = `
-  SET TIME ZONE 'UTC';
-  SET idle_in_transaction_session_timeout = '5s';
-  SET lock_timeout = '5s'`;
+const SESSION_SETTINGS = `SET TIME ZONE 'UTC'`;
 
-/** A pool whose sessions are set up, and whose lost idle connections do not end the process. */
-export function createPool(connectionString: string, maxPoolSize: number): Pool {
-  const pool = new Pool({
+/**
+ * No transaction may hold others up: a process that stops between two statements of one loses it
+ * after these times, and whoever waits for its locks goes on. In the transaction, because a pooler
+ * lends another session to the next one; in the same message as BEGIN, they cost no round trip.
+ */
+const TRANSACTION_SETTINGS = `
+  SET LOCAL idle_in_transaction_session_timeout = '5s';
+  SET LOCAL lock_timeout = '5s'`;
+
+/** How pg is to connect for anything that lasts. */
+export function connectionOptions(connectionString: string): PoolConfig {
+  return {
     connectionString,
-    max: maxPoolSize,
     application_name: 'postgres-world',
     connectionTimeoutMillis: 10_000,
     // A connection that was cut without a word would be waited for for a quarter of an hour.
     query_timeout: 30_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+  };
+}
+
+/** A pool whose sessions are set up, and whose lost idle connections do not end the process. */
+export function createPool(connectionString: string, maxPoolSize: number): Pool {
+  const pool = new Pool({
+    ...connectionOptions(connectionString),
+    max: maxPoolSize,
     // pg awaits it, whatever its typings say.
     // oxlint-disable-next-line typescript/no-misused-promises
     onConnect: async (client) => {
@@ -46,7 +58,7 @@ export async function transaction<T>(
   const client = await pool.connect();
   let broken: Error | undefined;
   try {
-    await client.query(begin);
+    await client.query(`${begin}; ${TRANSACTION_SETTINGS}`);
     const result = await work(client);
     await client.query('COMMIT');
     return result;

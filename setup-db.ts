@@ -9,6 +9,7 @@ import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { maskSecrets } from './src/config/config.ts';
 import { joinEmbeddedServer } from './src/postgres/embedded/server.ts';
 import { checkDatabase, printSql, setUpDatabase } from './src/postgres/setup.ts';
+import { settleSslMode } from './src/postgres/ssl-mode.ts';
 import { getWorldConfig } from './world-config.ts';
 
 const USAGE = `Usage: setup-db.ts [OPTION]
@@ -31,9 +32,9 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const { connectionString, projectRoot, queueSchema } = getWorldConfig();
+  const { connectionString, directConnectionString, projectRoot, queueSchema } = getWorldConfig();
   await using server = connectionString ? undefined : await joinEmbeddedServer(projectRoot);
-  const url = connectionString ?? server!.connectionString;
+  const url = server?.connectionString ?? (await settleSslMode(directConnectionString ?? connectionString!));
   const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
   if (print) return await printPlan(url, queueSchema);
   if (check) return await showState(url, queueSchema, database);

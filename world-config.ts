@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
+import { asInPsql } from './src/config/postgres-url.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
@@ -31,7 +32,10 @@ export type { RunningWorld } from './src/runtime/current-world.ts';
 
 /** The configuration: the environment and `.env`, and over it what is given here. */
 export function getWorldConfig(partialConfig: Partial<WorldConfig> = {}): WorldConfig {
-  return { ...readConfig(), ...partialConfig };
+  const config = { ...readConfig(), ...partialConfig };
+  // Those of the environment have been through this already.
+  for (const key of ['connectionString', 'directConnectionString'] as const) config[key] &&= asInPsql(config[key]);
+  return config;
 }
 
 let initializing: Promise<RunningWorld> | undefined;
@@ -77,7 +81,7 @@ export default function createWorld(): World {
 
 async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   await using opened = new AsyncDisposableStack();
-  const [connectionString, compiled] = await settleBoth(
+  const [database, compiled] = await settleBoth(
     provideDatabase(config, opened),
     compileWorkflows(config.projectRoot, config.workflowFiles),
   );
@@ -87,9 +91,9 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
   const deploymentId = deploymentIds[0]!;
 
-  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
+  const pool = opened.adopt(createPool(database.connectionString, config.maxPoolSize), (it) => it.end());
   const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
-  const listener = opened.use(createListener(pool, channels));
+  const listener = opened.use(createListener(database.listenString, channels));
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
@@ -98,7 +102,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     compiled === NOT_COMPILED
       ? ((await findWorkers(pool, config.jobPrefix)).at(-1)?.deployments[0] ?? deploymentId)
       : deploymentId;
-  const world = composeWorld({ pool, listener, jobs, getDeploymentId }, config, opened);
+  const world = composeWorld({ pool, pooled: database.pooled, listener, jobs, getDeploymentId }, config, opened);
 
   let worker: Worker | undefined;
   const running: RunningWorld = {
@@ -136,6 +140,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
 
 interface Parts {
   pool: Pool;
+  pooled: boolean;
   listener: Listener;
   jobs: Jobs;
   getDeploymentId(): Promise<string>;
@@ -143,14 +148,14 @@ interface Parts {
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
-  { pool, listener, jobs, getDeploymentId }: Parts,
+  { pool, pooled, listener, jobs, getDeploymentId }: Parts,
   { jobPrefix, queueSchema }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
-  const storage = createStorage({ pool, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
+  const storage = createStorage({ pool, pooled, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

@@ -61,6 +61,7 @@ ${columns(Object.entries(OPTIONS).map(([name, { value, does }]) => [`--${name} $
 
 Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_URL                  your PostgreSQL; unset: an embedded one
+  WORKFLOW_POSTGRES_DIRECT_URL           the same past a connection pooler, for notifications
   WORKFLOW_TARGET_WORLD                  the World that the Workflow tools load
   WORKFLOW_POSTGRES_JOB_PREFIX           workflow_   whose runs these are
   WORKFLOW_POSTGRES_WORKER_CONCURRENCY   10          steps at once per process

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import dotenv from 'dotenv';
 import { z } from 'zod';
+import { postgresUrl } from './postgres-url.ts';
 
 const unsetIfEmpty = (value: unknown) => (value === '' ? undefined : value);
 
@@ -20,18 +21,12 @@ const WORLD_NAMES = new Set([
   join(PROJECT_ROOT, 'src/runtime/current-world.ts'),
 ]);
 
-const postgresUrl = z
-  .string()
-  .refine(
-    (value) => /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? ''),
-    'is not a PostgreSQL URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE (percent-encode special characters)',
-  );
-
 const concurrency = z.coerce.number('is not a number').int('is not a whole number').min(1, 'must be at least 1');
 
 /** Every variable that this project reads. `.env.example` lists the same ones; a test holds them together. */
 export const environmentSchema = z.object({
   WORKFLOW_POSTGRES_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
+  WORKFLOW_POSTGRES_DIRECT_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
   WORKFLOW_TARGET_WORLD: z.preprocess(
     unsetIfEmpty,
     z
@@ -59,6 +54,8 @@ export const environmentSchema = z.object({
 export interface WorldConfig {
   /** Undefined means the embedded server. */
   connectionString: string | undefined;
+  /** Past a connection pooler, for LISTEN and for setup; undefined: `connectionString` does for both, or must. */
+  directConnectionString: string | undefined;
   jobPrefix: string;
   /** Steps that this process executes at once. */
   queueConcurrency: number;
@@ -102,6 +99,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
   const env = parsed.data;
   return {
     connectionString: env.WORKFLOW_POSTGRES_URL,
+    directConnectionString: env.WORKFLOW_POSTGRES_DIRECT_URL,
     jobPrefix: env.WORKFLOW_POSTGRES_JOB_PREFIX,
     queueConcurrency: env.WORKFLOW_POSTGRES_WORKER_CONCURRENCY,
     maxPoolSize: env.WORKFLOW_POSTGRES_MAX_POOL_SIZE,

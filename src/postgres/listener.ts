@@ -1,10 +1,16 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type Pool } from 'pg';
+import { connectionOptions } from './pool.ts';
 
 const RECONNECT_DELAY_MS = 500;
 
+/** How often to look where nothing is ever announced. */
+const BLIND_POLL_INTERVAL_MS = 250;
+
 export interface Listener extends AsyncDisposable {
+  /** The longest that anybody may sleep between two looks: infinite, unless there are no notifications. */
+  readonly pollIntervalMs: number;
   /**
    * Calls back with the payload of each notification on `channel`, and with `undefined` after a
    * reconnect, when any number of them may have been missed.
@@ -16,14 +22,25 @@ export interface Listener extends AsyncDisposable {
 /**
  * LISTEN on a connection of its own that is opened again whenever it drops (vercel/workflow #1855).
  * Only a hint: everybody who listens also polls.
+ * @param connectionString undefined where no notifications come through
  */
-export function createListener(pool: Pool, channels: readonly string[]): Listener {
+export function createListener(connectionString: string | undefined, channels: readonly string[]): Listener {
+  if (connectionString === undefined) {
+    return {
+      pollIntervalMs: BLIND_POLL_INTERVAL_MS,
+      on: () => () => undefined,
+      [Symbol.asyncDispose]: async () => undefined,
+    };
+  }
   const notifications = new EventEmitter().setMaxListeners(0);
   const stopping = new AbortController();
   let client: Client | undefined;
 
   async function listenUntilLost(): Promise<void> {
-    const connection = new Client({ ...pool.options, application_name: 'postgres-world listener' });
+    const connection = new Client({
+      ...connectionOptions(connectionString!),
+      application_name: 'postgres-world listener',
+    });
     client = connection;
     const lost = new Promise<void>((resolve) => {
       connection.on('end', resolve);
@@ -48,6 +65,7 @@ export function createListener(pool: Pool, channels: readonly string[]): Listene
   })();
 
   return {
+    pollIntervalMs: Infinity,
     on(channel, callback) {
       notifications.on(channel, callback);
       return () => void notifications.off(channel, callback);

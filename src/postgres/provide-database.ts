@@ -1,21 +1,65 @@
-import type { WorldConfig } from '../config/config.ts';
+import { ConfigError, maskSecrets, type WorldConfig } from '../config/config.ts';
 import { assertSetUp } from './assert-set-up.ts';
 import { joinEmbeddedServer } from './embedded/server.ts';
+import { explainConnection } from './explain-connection.ts';
+import { isPooled } from './pooler.ts';
+import { assertServerVersion } from './server-version.ts';
 import { setUpDatabase } from './setup.ts';
+import { settleSslMode } from './ssl-mode.ts';
+import { withClient } from './with-client.ts';
+
+/** A database that is set up, and how it is reached. */
+export interface Database {
+  connectionString: string;
+  /** Whether through a pooler, where nothing of a session holds from one transaction to the next. */
+  pooled: boolean;
+  /** Where LISTEN works; undefined: nowhere. */
+  listenString: string | undefined;
+}
 
 /**
- * A database that is set up: the user's, in which nothing is created here, or the embedded one.
+ * The user's database, in which nothing is created here, or the embedded one.
  * @param opened takes what is to be closed at the end
- * @throws ConfigError where the user's database lacks the schema
+ * @throws ConfigError where the user's database lacks the schema, or its server is too old
  */
-export async function provideDatabase(config: WorldConfig, opened: AsyncDisposableStack): Promise<string> {
-  if (config.connectionString) {
-    await assertSetUp(config.connectionString, config.queueSchema);
-    return config.connectionString;
-  }
+export async function provideDatabase(config: WorldConfig, opened: AsyncDisposableStack): Promise<Database> {
+  if (config.connectionString) return inspectDatabase(config.connectionString, config);
   const server = opened.use(await joinEmbeddedServer(config.projectRoot));
   const reason = server.outside ? ' (outside of the project, which the user that it runs as cannot reach)' : '';
   config.log(`PostgreSQL: the embedded server, data in ${server.directory}${reason}`);
-  await setUpDatabase(server.connectionString, config.queueSchema);
-  return server.connectionString;
+  const { connectionString } = server;
+  await setUpDatabase(connectionString, config.queueSchema);
+  return { connectionString, pooled: false, listenString: connectionString };
+}
+
+async function inspectDatabase(url: string, config: WorldConfig): Promise<Database> {
+  const connectionString = await settleSslMode(url);
+  const pooled = await withClient(connectionString, 'check', async (client) => {
+    await assertServerVersion(client);
+    await assertSetUp(client, config.queueSchema);
+    return isPooled(client);
+  });
+  if (config.directConnectionString) {
+    return { connectionString, pooled, listenString: await inspectDirectUrl(config.directConnectionString, config) };
+  }
+  if (pooled) {
+    config.log(
+      'PostgreSQL: through a connection pooler, which passes no notifications on: polling. ' +
+        'Set WORKFLOW_POSTGRES_DIRECT_URL to a URL past the pooler to be notified.',
+    );
+  }
+  return { connectionString, pooled, listenString: pooled ? undefined : connectionString };
+}
+
+/** Now, since a listener that never gets through would only show as slowness. */
+async function inspectDirectUrl(url: string, { log }: WorldConfig): Promise<string | undefined> {
+  try {
+    const listenString = await settleSslMode(url);
+    if (!(await withClient(listenString, 'check', isPooled))) return listenString;
+  } catch (cause) {
+    const explained = explainConnection(cause, 'WORKFLOW_POSTGRES_DIRECT_URL');
+    throw explained === undefined ? cause : new ConfigError(maskSecrets(explained), { cause });
+  }
+  log('PostgreSQL: WORKFLOW_POSTGRES_DIRECT_URL leads through a connection pooler too: polling.');
+  return undefined;
 }

@@ -32,6 +32,8 @@ export interface DriverContext {
   trace: Trace;
   /** Calls back when somebody wakes the run; returns what stops that. */
   onWake(runId: string, callback: () => void): () => void;
+  /** Of the listener: how long a wake may go unnoticed if nobody calls back. */
+  pollIntervalMs: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export interface DriverContext {
  */
 export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
   const { pool, jobs, queues, stepSlots, report } = context;
+  const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
   const startedAt = Date.now();
   const executing = new Map<string, Promise<void>>();
@@ -85,7 +88,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
     const dueAt = Date.now() + dueInSeconds * 1_000;
     for (;;) {
-      if (await news.wait(Math.min(POLL_INTERVAL_MS, Math.max(0, dueAt - Date.now())))) return;
+      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
       if (Date.now() >= dueAt || lease.signal.aborted) return;
       if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
     }

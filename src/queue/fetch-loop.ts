@@ -15,16 +15,18 @@ export interface FetchLoop {
 }
 
 /**
- * Fetches as many jobs as there are free slots, whenever there is news and every half second.
+ * Fetches as many jobs as there are free slots, whenever there is news and at least every half second.
  * (`work()` of pg-boss sleeps a whole polling interval after a job, which strands a backlog, or
  * fetches no more until the slowest job of its batch is done.)
  * @param handle what it rejects with is its own business
+ * @param pollIntervalMs where that must be shorter, for want of notifications
  */
 export function createFetchLoop(
   boss: PgBoss,
   queues: readonly string[],
   slots: Slots,
   handle: (queue: string, job: Job<JobData>) => Promise<void>,
+  pollIntervalMs: number,
 ): FetchLoop {
   const news = createNews();
   const handling = new Set<Promise<void>>();
@@ -66,7 +68,7 @@ export function createFetchLoop(
         () => false,
         () => true,
       );
-      await news.wait(failed ? AFTER_ERROR_MS : POLL_INTERVAL_MS);
+      await news.wait(failed ? AFTER_ERROR_MS : Math.min(POLL_INTERVAL_MS, pollIntervalMs));
     }
   })();
 

@@ -43,6 +43,7 @@ export interface Worker {
 /** Takes work of the given deployments from the database until it is stopped. */
 export function startWorker(options: WorkerOptions): Worker {
   const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
+  const { pollIntervalMs } = listener;
   const report = createReport(options.log);
   const trace = (line: string) => options.verbose && options.log(line);
   const leases = createLeases(boss);
@@ -68,14 +69,17 @@ export function startWorker(options: WorkerOptions): Worker {
         return () => void (driven.get(runId) === callback && driven.delete(runId));
       };
       const queues = queueNames(jobPrefix, deploymentId);
-      return handleRunJob(job, queue, { pool, jobs, queues, deploymentId, stepSlots, onWake, report, trace }, leases);
+      const context = { pool, jobs, queues, deploymentId, stepSlots, onWake, pollIntervalMs, report, trace };
+      return handleRunJob(job, queue, context, leases);
     },
+    pollIntervalMs,
   );
   const stepLoop = createFetchLoop(
     boss,
     queuesOf.map(({ steps }) => steps),
     stepSlots,
     (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases, report, trace }),
+    pollIntervalMs,
   );
 
   const loopOf = (queue: string): FetchLoop[] => {

@@ -69,7 +69,7 @@ export function createStreamReader(
         try {
           while (!cancelled && !(await deliver(controller))) {
             if (closing.aborted) throw new Error(`The World was stopped while stream ${stream} was being read.`);
-            await news.wait(POLL_INTERVAL_MS);
+            await news.wait(Math.min(POLL_INTERVAL_MS, listener.pollIntervalMs));
           }
         } catch (error) {
           stop();

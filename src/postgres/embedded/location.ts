@@ -30,7 +30,7 @@ export interface ServerLocation {
 /** Where the embedded server of a project lives, and as whom it runs. Copies the binaries if it has to. */
 export async function locateServer(projectRoot: string): Promise<ServerLocation> {
   const { initdb, pg_ctl: pgCtl, postgres } = await binaries();
-  const user = process.getuid?.() === 0 ? unprivilegedUser() : undefined;
+  const user = serverUser();
   const inside = join(projectRoot, '.postgres');
   await mkdir(inside, { recursive: true, mode: 0o755 });
   if (user === undefined || (canEnter(inside, user) && canEnter(dirname(postgres), user))) {
@@ -66,7 +66,9 @@ async function binaries(): Promise<{ initdb: string; pg_ctl: string; postgres: s
   }
 }
 
-function unprivilegedUser(): ServerUser {
+/** As whom a server has to run; undefined: as this process does. */
+export function serverUser(): ServerUser | undefined {
+  if (process.getuid?.() !== 0) return undefined;
   for (const name of UNPRIVILEGED_USERS) {
     const ask = (option: string) => Number(execFileSync('id', [option, name], { stdio: ['ignore', 'pipe', 'ignore'] }));
     try {

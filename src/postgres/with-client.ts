@@ -1,0 +1,24 @@
+import { Client } from 'pg';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Runs `work` on a connection of its own. */
+export async function withClient<T>(
+  connectionString: string,
+  purpose: string,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
+  const client = new Client({
+    connectionString,
+    application_name: `postgres-world ${purpose}`,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // The statement under way reports it.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

@@ -3,5 +3,6 @@ import common from './vitest.config.ts';
 
 /** Tests that need programs from Debian's packages: another PostgreSQL, PgBouncer, Chromium. */
 export default defineConfig({
-  test: { ...common.test, include: ['tests/system/*.test.ts'] },
+  // One file at a time: one of them runs the whole other suite.
+  test: { ...common.test, include: ['tests/system/*.test.ts'], maxWorkers: 1 },
 });

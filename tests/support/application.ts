@@ -17,12 +17,15 @@ export interface Application extends TestDatabase {
   executions(): Promise<{ stepId: string; pid: number }[]>;
 }
 
-export async function createApplication(): Promise<Application> {
+/** @param connect the variables by which its processes reach a database, given that one's URL */
+export async function createApplication(
+  connect: (url: string) => Record<string, string> = (url) => ({ WORKFLOW_POSTGRES_URL: url }),
+): Promise<Application> {
   const database = await createTestDatabase();
   await database.query(
     'CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())',
   );
-  const env = { WORKFLOW_POSTGRES_URL: database.url };
+  const env = connect(database.url);
 
   const application: Application = {
     ...database,

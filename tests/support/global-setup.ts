@@ -14,11 +14,9 @@ declare module 'vitest' {
   }
 }
 
-/** One real PostgreSQL for all tests, beside the one of the examples. */
+/** One real PostgreSQL for all tests, beside the one of the examples: that of TEST_POSTGRES_URL (a superuser's), or an embedded one. */
 export default async function setup(project: TestProject) {
-  const directory = join(import.meta.dirname, '../../.test');
-  await mkdir(directory, { recursive: true });
-  const server = await joinEmbeddedServer(directory);
+  const server = await provideServer(process.env.TEST_POSTGRES_URL);
   const templateDatabase = `template_${process.pid}`;
   await query(server.connectionString, `CREATE DATABASE ${templateDatabase}`);
   await setUpDatabase(withDatabase(server.connectionString, templateDatabase), 'workflow_queue');
@@ -29,6 +27,13 @@ export default async function setup(project: TestProject) {
     await query(server.connectionString, `DROP DATABASE IF EXISTS ${templateDatabase} WITH (FORCE)`);
     await server[Symbol.asyncDispose]();
   };
+}
+
+async function provideServer(url: string | undefined): Promise<AsyncDisposable & { connectionString: string }> {
+  if (url) return { connectionString: url, [Symbol.asyncDispose]: async () => undefined };
+  const directory = join(import.meta.dirname, '../../.test');
+  await mkdir(directory, { recursive: true });
+  return joinEmbeddedServer(directory);
 }
 
 function withDatabase(url: string, database: string): string {

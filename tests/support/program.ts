@@ -27,6 +27,8 @@ export interface ProgramOptions {
   cwd?: string;
   /** In a process group of its own, as a terminal starts it; `interrupt` then reaches all of it. */
   group?: boolean;
+  /** As somebody else than this process, which must be root for that. */
+  user?: { uid: number; gid: number } | undefined;
 }
 
 /** Starts a TypeScript program as npm's scripts do, in one process; it does not outlive the test. */
@@ -45,7 +47,7 @@ export function startCommand(command: string, args: string[], options: ProgramOp
   const cwd = options.cwd ?? PROJECT;
   const PATH = `${join(cwd, 'node_modules/.bin')}:${process.env.PATH}`;
   const env = { ...cleanEnvironment(), PATH, ...options.env };
-  return track(spawn(command, args, { cwd, env, detached: options.group ?? false }), options.input);
+  return track(spawn(command, args, { ...options.user, cwd, env, detached: options.group ?? false }), options.input);
 }
 
 /** Runs it to its end. */

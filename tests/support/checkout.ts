@@ -33,9 +33,11 @@ export async function createCheckout(mode: number): Promise<{ checkout: string; 
 
 /** The servers that run on the data in a folder. */
 export async function postmasters(serverDirectory: string) {
-  return (await listProcesses()).filter(({ command }) => {
+  const named = (await listProcesses()).filter(({ command }) => {
     return /postgres\b.* -D /.test(command) && command.includes(join(serverDirectory, 'data'));
   });
+  // A backend that was just forked still has the name of its postmaster.
+  return named.filter(({ parent }) => named.every(({ pid }) => pid !== parent));
 }
 
 function ignoreDeleted(error: NodeJS.ErrnoException): void {

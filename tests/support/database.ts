@@ -15,6 +15,8 @@ export async function createTestDatabase({ setUp = true } = {}): Promise<TestDat
   const server = inject('serverUrl');
   const name = `test_${randomBytes(6).toString('hex')}`;
   await query(server, `CREATE DATABASE ${name} TEMPLATE ${setUp ? inject('templateDatabase') : 'template0'}`);
+  // Setup's, which belongs to the database and does not come with its template.
+  if (setUp) await query(server, `ALTER DATABASE ${name} SET search_path = "$user", public, workflow`);
   onTestFinished(async ({ task }) => {
     if (task.result?.state === 'fail') console.error(`The database of the failed test is kept: ${name}`);
     else await query(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);

@@ -29,7 +29,7 @@ async function isHeldUp({ query }: TestDatabase): Promise<boolean> {
 /** The streams of a process, without a World around them. */
 function openStreams({ url }: TestDatabase) {
   const pool = createPool(url, 3);
-  const listener = createListener(pool, [STREAM_CHANNEL]);
+  const listener = createListener(url, [STREAM_CHANNEL]);
   onTestFinished(async () => {
     await listener[Symbol.asyncDispose]();
     await pool.end();

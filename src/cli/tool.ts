@@ -33,7 +33,7 @@ async function main(call: ToolCall): Promise<number> {
   const config = readConfig();
   announceWorldName(config);
   await using opened = new AsyncDisposableStack();
-  const connectionString = await provideDatabase(config, opened);
+  const { connectionString } = await provideDatabase(config, opened);
   const port = await choosePort(call, note);
   stopping.throwIfAborted();
   return await runTool(describeTool(call, { connectionString, queueSchema: config.queueSchema, port }), stopping);

@@ -1,9 +1,11 @@
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA } from './migrations.ts';
 import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath } from './setup-rights.ts';
 import { planSetup, type SetupPart } from './setup-plan.ts';
+import { assertServerVersion } from './server-version.ts';
+import { withClient } from './with-client.ts';
 
 /** An arbitrary number; whoever holds this advisory lock is setting up the database. */
 const SETUP_LOCK = 7_205_759_403;
@@ -31,7 +33,24 @@ export interface SetupCheck {
  * up, and with the statements that help where the role may not
  */
 export async function setUpDatabase(connectionString: string, queueSchema: string): Promise<SetupReport> {
-  await using client = await connect(connectionString);
+  return withClient(connectionString, 'setup', (client) => setUp(client, queueSchema));
+}
+
+/** What is missing. Changes nothing. */
+export async function checkDatabase(connectionString: string, queueSchema: string): Promise<SetupCheck> {
+  return withClient(connectionString, 'setup', (client) => check(client, queueSchema));
+}
+
+/** The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing. */
+export function printSql({ parts, searchPath }: SetupCheck): string | undefined {
+  const pending = parts.filter(({ sql }) => sql.length > 0);
+  if (pending.length === 0 && !searchPath.sql) return undefined;
+  const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
+  if (searchPath.sql) statements.push('-- table names without the schema', terminate(searchPath.sql), '');
+  return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
+}
+
+async function setUp(client: Client, queueSchema: string): Promise<SetupReport> {
   await client.query(BEGIN);
   const { parts, missingRights, searchPath } = await check(client, queueSchema);
   if (missingRights.length > 0) {
@@ -49,22 +68,8 @@ export async function setUpDatabase(connectionString: string, queueSchema: strin
   };
 }
 
-/** What is missing. Changes nothing. */
-export async function checkDatabase(connectionString: string, queueSchema: string): Promise<SetupCheck> {
-  await using client = await connect(connectionString);
-  return await check(client, queueSchema);
-}
-
-/** The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing. */
-export function printSql({ parts, searchPath }: SetupCheck): string | undefined {
-  const pending = parts.filter(({ sql }) => sql.length > 0);
-  if (pending.length === 0 && !searchPath.sql) return undefined;
-  const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
-  if (searchPath.sql) statements.push('-- table names without the schema', terminate(searchPath.sql), '');
-  return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
-}
-
 async function check(client: Client, queueSchema: string): Promise<SetupCheck> {
+  await assertServerVersion(client);
   await assertPgbossIsOurs(client);
   const searchPath = await planSearchPath(client);
   const missingUse = await findMissingUse(client, queueSchema);
@@ -74,14 +79,6 @@ async function check(client: Client, queueSchema: string): Promise<SetupCheck> {
   const isComplete = parts.every(({ sql }) => sql.length === 0);
   const missingRights = isComplete ? [] : await findMissingOwnership(client, queueSchema);
   return { parts, missingRights, searchPath };
-}
-
-async function connect(connectionString: string): Promise<Client & AsyncDisposable> {
-  const client = new Client({ connectionString, application_name: 'postgres-world setup' });
-  // The statement under way reports it.
-  client.on('error', () => undefined);
-  await client.connect();
-  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
 }
 
 function terminate(statement: string): string {

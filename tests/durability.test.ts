@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { createApplication } from './support/application.ts';
 import { until } from './support/until.ts';
 
-test('two workers share 50 runs, and no step is executed twice', async () => {
+test('three workers share 50 runs, and no step is executed twice', async () => {
   const app = await createApplication();
-  const workers = await Promise.all([app.startWorker(), app.startWorker()]);
+  const workers = await Promise.all([app.startWorker(), app.startWorker(), app.startWorker()]);
   const runIds = await app.start('parallelWorkflow', [4, 20], 50);
 
   const ended = await Promise.all(runIds.map(app.ended));

@@ -77,10 +77,14 @@ test('both workflows run from start to finish on a worker in another process', a
 test('with --json, stdout is one document for both runs and nothing else', async () => {
   const database = await createTestDatabase();
   const options = { env: { WORKFLOW_POSTGRES_URL: database.url }, input: 'A good day. A great success!' };
-  const program = startProgram(INDEX, ['both', '--json', '--input', '-', '--topic', 'Tea'], options);
-  const { exitCode, stdout } = await run(program);
+  const program = startProgram(INDEX, ['both', '--json', '--verbose', '--input', '-', '--topic', 'Tea'], options);
+  const { exitCode, stdout, stderr } = await run(program);
 
   expect(exitCode).toBe(0);
+  // --verbose: the queue and the provider say what they do, in the log.
+  expect(stderr).toMatch(/^Run wrun_\w+: taken \(delivery 1\)$/m);
+  expect(stderr).toMatch(/^Step step_\w+: executing analyzeSentiment of wrun_\w+$/m);
+  expect(stderr).toMatch(/^Step step_\w+: Claude Code: .*model: sonnet$/m);
   const { runs } = JSON.parse(stdout) as Document;
   expect(runs).toEqual([
     {

@@ -58,7 +58,7 @@ test('an example that finds unfinished runs says so, and waits only for its own'
 
   expect(exitCode).toBe(0);
   expect(stderr).toMatch(
-    /1 unfinished run from before, which this process works on beside its own:\n {2}wrun_\w+ contentAnalysisWorkflow/,
+    /1 unfinished run from before; this process works on them, too:\n {2}wrun_\w+ contentAnalysisWorkflow/,
   );
 });
 

@@ -59,7 +59,7 @@ test('a worker without a login leaves the runs of Claude alone', async () => {
   const { exitCode, stderr } = await run(startProgram(INDEX, ['research'], { env }));
 
   expect(exitCode).toBe(0);
-  expect(stderr).toContain('1 unfinished run from before must wait for a worker with their code, or with a login.');
+  expect(stderr).toContain('1 unfinished run from before: of other code, or another model.');
   const finished = await database.query<{ simulated: boolean }>(
     `SELECT deployment_id LIKE '%-simulated' AS simulated FROM workflow_runs WHERE status = 'completed'`,
   );

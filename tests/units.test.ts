@@ -4,8 +4,6 @@ import type { PgBoss } from 'pg-boss';
 import { ulid } from 'ulid';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { parseCommand } from '../src/cli/arguments.ts';
-import { UsageError } from '../src/cli/usage-error.ts';
 import { ConfigError, environmentSchema, maskSecrets, readConfig } from '../src/config/config.ts';
 import { simulateObject, simulateText } from '../src/model/simulated-answers.ts';
 import { createEventOrder } from '../src/postgres/event-order.ts';
@@ -78,29 +76,6 @@ describe('configuration', () => {
     expect(maskSecrets('cannot reach postgres://u:p@ss@h:5/d now')).toBe('cannot reach postgres://u:***@h:5/d now');
     expect(maskSecrets('postgres://h/d?user=u&password=secret&x=1')).toBe('postgres://h/d?user=u&password=***&x=1');
   });
-});
-
-describe('the command line', () => {
-  test('content is the default mode', () => {
-    expect(parseCommand([])).toMatchObject({ mode: 'content', json: false });
-    expect(parseCommand(['both', '--input', '-', '--topic', 'x', '--json'])).toMatchObject({
-      mode: 'both',
-      input: '-',
-      topic: 'x',
-      json: true,
-      verbose: false,
-      help: false,
-    });
-    expect(parseCommand(['status', 'wrun_1'])).toMatchObject({ mode: 'status', runId: 'wrun_1', limit: 20 });
-  });
-
-  test.each([
-    [['run']],
-    [['content', 'twice']],
-    [['--input']],
-    [['worker', '--topic', 'x']],
-    [['research', '--topic', ' ']],
-  ])('%j is refused', (args) => expect(() => parseCommand(args)).toThrow(UsageError));
 });
 
 describe('the simulated model', () => {

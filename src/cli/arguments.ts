@@ -5,7 +5,7 @@ import { UsageError } from './usage-error.ts';
 /** What each mode does, and which options it takes beside those that all take. */
 const MODES = {
   content: {
-    does: 'analyze a text: sentiment, a durable wait, topics, a streamed report (default)',
+    does: 'sentiment, a durable wait, topics, a report (default)',
     takes: ['input', 'json'],
   },
   research: { does: 'three agents in parallel, then a synthesis', takes: ['topic', 'json'] },
@@ -19,7 +19,7 @@ const MODES = {
 } as const satisfies Record<string, { does: string; takes: readonly (keyof typeof OPTIONS)[] }>;
 
 const OPTIONS = {
-  input: { type: 'string', value: 'FILE', does: 'analyze this text instead of the sample; - reads standard input' },
+  input: { type: 'string', value: 'FILE', does: 'analyze this text instead of the sample; - is stdin' },
   topic: { type: 'string', value: 'TEXT', does: 'research this topic instead of the sample' },
   limit: { type: 'string', value: 'N', does: 'show N runs instead of 20' },
   'older-than': { type: 'string', value: 'AGE', does: 'runs that ended longer ago than this: 30d, 12h, 2w' },
@@ -61,7 +61,7 @@ ${columns(Object.entries(OPTIONS).map(([name, { value, does }]) => [`--${name} $
 
 Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_URL                  your PostgreSQL; unset: an embedded one
-  WORKFLOW_POSTGRES_DIRECT_URL           the same past a connection pooler, for notifications
+  WORKFLOW_POSTGRES_DIRECT_URL           the same, past a pooler
   WORKFLOW_TARGET_WORLD                  the World that the Workflow tools load
   WORKFLOW_POSTGRES_JOB_PREFIX           workflow_   whose runs these are
   WORKFLOW_POSTGRES_WORKER_CONCURRENCY   10          steps at once per process

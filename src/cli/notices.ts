@@ -7,18 +7,20 @@ export function announceWorldName({ targetWorld, log }: WorldConfig): void {
   log('WORKFLOW_TARGET_WORLD=@workflow/world-postgres: its storage, with the queue and streams of ./world-config.ts');
 }
 
+const LOOK = '\n  See: npm run postgres-world:status';
+
 export function announceSimulation({ config }: Pick<RunningWorld, 'config'>, asked: boolean): void {
   config.log('');
   const reason = asked ? 'as WORKFLOW_MODEL asks for' : 'since nobody is logged in to Claude';
-  config.log(`⚠ SIMULATED, ${reason}: the answers are made up by counting words.`);
-  if (!asked) config.log('  For real ones: npm run claude:login (or set ANTHROPIC_API_KEY), and run this again.');
+  config.log(`⚠ SIMULATED, ${reason}: the answers are made up.`);
+  if (!asked) config.log('  For real ones: npm run claude:login (or set ANTHROPIC_API_KEY).');
   config.log('');
 }
 
 export function announceWorker({ config, deploymentId }: RunningWorld): void {
   const { jobPrefix, queueConcurrency } = config;
-  config.log(`Worker: takes the runs of "${jobPrefix}" (code ${deploymentId}), ${queueConcurrency} steps at once.`);
-  config.log('Ctrl+C hands its work back and stops.');
+  config.log(`Worker: takes the runs of "${jobPrefix}", code ${deploymentId}.`);
+  config.log(`${queueConcurrency} steps at once; Ctrl+C hands its work back and stops.`);
 }
 
 /**
@@ -30,18 +32,18 @@ export async function announceUnfinishedRuns({ config, findUnfinishedRuns, takes
   const ours = runs.filter(({ deploymentId }) => takes(deploymentId));
   const others = runs.length - ours.length;
   if (ours.length > 0) {
-    config.log(`${count(ours.length)} from before, which this process works on beside its own:`);
+    config.log(`${count(ours.length)} from before; this process works on them, too:`);
     for (const { runId, workflowName } of ours) config.log(`  ${runId} ${shortName(workflowName)}`);
   }
-  if (others > 0) config.log(`${count(others)} from before must wait for a worker with their code, or with a login.`);
+  if (others > 0) config.log(`${count(others)} from before: of other code, or another model. ${LOOK}`);
 
   return async (): Promise<void> => {
     if (ours.length === 0) return;
     const unfinished = new Set((await findUnfinishedRuns()).map(({ runId }) => runId));
     for (const { runId } of ours) {
       if (unfinished.has(runId))
-        config.log(`… ${runId} from before is not finished yet: the next example or worker goes on with it`);
-      else config.log(`✓ ${runId} from before is finished too`);
+        config.log(`… ${runId} is not finished yet: another worker, or the next example, goes on with it`);
+      else config.log(`✓ ${runId} is finished too`);
     }
   };
 }

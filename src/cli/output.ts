@@ -77,14 +77,9 @@ function describe({ runId, workflow, status, durationMs, model, usage, result, e
         .filter(([key]) => !SHOWN_ALREADY.has(key))
         .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`)
         .map((line) => line.replaceAll('\n', '\n  '));
-  const facts = alignPairs([
-    ['run', runId],
-    ...describeUsage(usage, model),
-    ['look', `npm run postgres-world:status -- ${runId}`],
-    ['', `npm run postgres-world:inspect -- steps --runId ${runId}`],
-    ['', 'npm run postgres-world:web'],
-  ]);
-  return [head, ...lines, ...facts].join('\n');
+  const facts = alignPairs([['run', runId], ...describeUsage(usage, model)]);
+  const look = ['status -- ', 'web -- ', 'inspect -- run '].map((it) => `    npm run postgres-world:${it}${runId}`);
+  return [head, ...lines, ...facts, '', '  Look at it:', ...look].join('\n');
 }
 
 /** The text that the user gave, the report that was streamed, and what the lines below say. */

@@ -64,11 +64,11 @@ function isStranded({ status, deploymentId }: RunOverview, workers: readonly Wor
 
 function describeWorkers(workers: readonly WorkerEntry[], { jobPrefix }: WorldConfig): string[] {
   if (workers.length === 0)
-    return [`No worker takes the runs of "${jobPrefix}": npm run example:postgres-world:worker`];
-  return workers.map(({ host, pid, deployments, concurrency, startedAt }) => {
-    const upFor = formatSpan(startedAt, new Date());
-    return `worker ${host}:${pid}  code ${deployments.join(', ')}  ${concurrency} steps at once  up for ${upFor}`;
-  });
+    return [`No worker takes the runs of "${jobPrefix}".`, '  Start one: npm run example:postgres-world:worker'];
+  return workers.flatMap(({ host, pid, deployments, concurrency, startedAt }) => [
+    `worker ${host}:${pid}  up for ${formatSpan(startedAt, new Date())}  ${concurrency} steps at once`,
+    `  code ${deployments.join(', ')}`,
+  ]);
 }
 
 const WORKFLOW_WIDTH = 26;

@@ -44,8 +44,8 @@ async function inspectDatabase(url: string, config: WorldConfig): Promise<Databa
   }
   if (pooled) {
     config.log(
-      'PostgreSQL: through a connection pooler, which passes no notifications on: polling. ' +
-        'Set WORKFLOW_POSTGRES_DIRECT_URL to a URL past the pooler to be notified.',
+      'PostgreSQL: through a connection pooler, which passes no notifications on: polling.\n' +
+        '  To be notified, set WORKFLOW_POSTGRES_DIRECT_URL to a URL past the pooler.',
     );
   }
   return { connectionString, pooled, listenString: pooled ? undefined : connectionString };

@@ -14,12 +14,16 @@ export interface ToolCall {
 
 export const TOOL_USAGE = `Official tools, on the database of WORKFLOW_POSTGRES_URL or the embedded one:
 
-  npm run -s postgres-world:inspect -- [ARGUMENTS]     workflow inspect; without arguments: the runs
-  npm run postgres-world:web -- [RUN_ID] [--port N]    workflow web, a page about the runs; port 3456 or the next free one
-  npm run postgres-world:dashboard -- [--port N]       @pg-boss/dashboard, a page about the queue; port 3000 or the next free one
+  npm run -s postgres-world:inspect -- [ARGUMENTS]
+      workflow inspect; without arguments: the runs
+  npm run postgres-world:web -- [RUN_ID] [--port N]
+      workflow web, a page about the runs; port 3456 or the next free one
+  npm run postgres-world:dashboard -- [--port N]
+      @pg-boss/dashboard, a page about the queue; port 3000 or the next free one
 
-The pages are reachable from this machine only; Ctrl+C ends them. The dashboard changes nothing,
-since its jobs are the leases of the runs; PGBOSS_DASHBOARD_READ_ONLY=0 lets it.
+The pages are reachable from this machine only; Ctrl+C ends them. The dashboard
+changes nothing, since its jobs are the leases of the runs;
+PGBOSS_DASHBOARD_READ_ONLY=0 lets it.
 
 Examples
   npm run -s postgres-world:inspect -- runs --json

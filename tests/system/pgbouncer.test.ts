@@ -4,8 +4,9 @@ import { expect, inject, onTestFinished, test } from 'vitest';
 import { createPool, transaction } from '../../src/postgres/pool.ts';
 import { retryTransient } from '../../src/postgres/transient.ts';
 import { createApplication, type Application } from '../support/application.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { startPgbouncer } from '../support/pgbouncer.ts';
-import { PROJECT, startProgram } from '../support/program.ts';
+import { PROJECT, run, startProgram } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
 const PROCESS = join(PROJECT, 'tests/fixtures/process.ts');
@@ -51,6 +52,18 @@ test('with WORKFLOW_POSTGRES_DIRECT_URL, notifications come past PgBouncer', asy
   const [runId = ''] = await app.start('sequenceWorkflow', [3]);
 
   expect(await app.ended(runId)).toEqual({ status: 'completed' });
+});
+
+test('a database can be set up through PgBouncer', async () => {
+  const database = await createTestDatabase({ setUp: false });
+  const pooled = new URL(await startPgbouncer(inject('serverUrl')));
+  const url = Object.assign(pooled, { pathname: new URL(database.url).pathname }).href;
+  const setUp = (...args: string[]) =>
+    run(startProgram(join(PROJECT, 'setup-db.ts'), args, { env: { WORKFLOW_POSTGRES_URL: url } }));
+  // Both at once: the lock is one of the transaction.
+  for (const { exitCode } of await Promise.all([setUp(), setUp()])) expect(exitCode).toBe(0);
+
+  expect((await setUp('--check')).exitCode).toBe(0);
 });
 
 test('a worker whose WORKFLOW_POSTGRES_DIRECT_URL leads through PgBouncer too says so, and polls', async () => {

@@ -15,7 +15,7 @@ import { createListener, notify, type Listener } from './src/postgres/listener.t
 import { createPool } from './src/postgres/pool.ts';
 import { provideDatabase } from './src/postgres/provide-database.ts';
 import { createStorage } from './src/postgres/storage.ts';
-import { findWorkers, registerWorker } from './src/postgres/workers.ts';
+import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
 import { startWorker, type Worker } from './src/queue/worker.ts';
@@ -86,6 +86,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     compileWorkflows(config.projectRoot, config.workflowFiles),
   );
   const { codeVersion, workflows } = compiled;
+  const isReader = compiled === NOT_COMPILED;
   const simulated = simulatedDeployment(codeVersion);
   // Without a login, only the runs that were begun without one.
   const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
@@ -97,11 +98,8 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
-  // A process without code of its own asks for what a worker has: the health check of the web page.
   const getDeploymentId = async () =>
-    compiled === NOT_COMPILED
-      ? ((await findWorkers(pool, config.jobPrefix)).at(-1)?.deployments[0] ?? deploymentId)
-      : deploymentId;
+    (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
   const world = composeWorld({ pool, pooled: database.pooled, listener, jobs, getDeploymentId }, config, opened);
 
   let worker: Worker | undefined;
@@ -119,7 +117,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   setCurrent(running);
   opened.defer(() => setCurrent(undefined));
 
-  if (compiled !== NOT_COMPILED) {
+  if (!isReader) {
     // The bundles ask for the World while they are loaded, by this variable.
     process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
     await compiled.load();

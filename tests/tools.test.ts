@@ -5,7 +5,7 @@ import { createApplication } from './support/application.ts';
 import { createCheckout, postmasters } from './support/checkout.ts';
 import { createTestDatabase } from './support/database.ts';
 import { startPage } from './support/page.ts';
-import { freePort } from './support/port.ts';
+import { freePort } from '../src/postgres/embedded/free-port.ts';
 import { areGone, descendantsOf } from './support/processes.ts';
 import { run, startCommand } from './support/program.ts';
 import { until } from './support/until.ts';

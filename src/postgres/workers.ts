@@ -29,6 +29,11 @@ export async function findWorkers(pool: Pool, jobPrefix: string): Promise<Worker
   return rows;
 }
 
+/** What the youngest worker takes, for a process without code of its own: the health check of `workflow web`. */
+export async function findServedDeployment(pool: Pool, jobPrefix: string): Promise<string | undefined> {
+  return (await findWorkers(pool, jobPrefix)).at(-1)?.deployments[0];
+}
+
 /**
  * Lists this process among the workers until it is disposed. For people who look, not for the
  * protocol: nobody's work is taken over because of it.

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { startCommand, type Program, type ProgramOptions } from './program.ts';
-import { freePort } from './port.ts';
+import { freePort } from '../../src/postgres/embedded/free-port.ts';
 
 export interface Page extends Program {
   url: string;

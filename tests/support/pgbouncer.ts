@@ -2,7 +2,7 @@ import { chown, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { serverUser } from '../../src/postgres/embedded/location.ts';
 import { createServerDirectory } from './directory.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../src/postgres/embedded/free-port.ts';
 import { debianPgbouncer } from './postgres-binaries.ts';
 import { startCommand } from './program.ts';
 

@@ -8,7 +8,7 @@ import { serverUser } from '../../src/postgres/embedded/location.ts';
 import type { Certificates } from './certificates.ts';
 import { query } from './database.ts';
 import { createServerDirectory } from './directory.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '../../src/postgres/embedded/free-port.ts';
 import { startCommand } from './program.ts';
 import { until } from './until.ts';
 

@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { appendFile, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { isTransient, retryTransient } from '../transient.ts';
 import { lockFile } from './file-lock.ts';
+import { freePort } from './free-port.ts';
 import { locateServer, type ServerLocation } from './location.ts';
 import { keepPresence, PRESENCE } from './presence.ts';
 
@@ -165,13 +164,4 @@ function pgCtl(location: ServerLocation, args: string[]): Promise<unknown> {
 
 function run({ directory, user }: ServerLocation, command: string, args: string[]): Promise<unknown> {
   return promisify(execFile)(command, args, { ...user, cwd: directory, env: { PATH: process.env.PATH, LC_ALL: 'C' } });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

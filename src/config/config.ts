@@ -49,6 +49,8 @@ export const environmentSchema = z.object({
       .default('workflow_queue'),
   ),
   WORKFLOW_MODEL: z.preprocess(unsetIfEmpty, z.enum(['auto', 'claude', 'simulated']).default('auto')),
+  /** For the CLI, which inherits it. */
+  ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
 });
 
 export interface WorldConfig {

@@ -22,7 +22,7 @@ const USAGE = `Usage: setup-db.ts [OPTION]
 try {
   process.exitCode = await main();
 } catch (error) {
-  console.error(explain(error));
+  console.error(explain(error, urlVariable()));
   process.exitCode = exitCodeOf(error);
 }
 
@@ -72,6 +72,11 @@ async function printPlan(url: string, queueSchema: string): Promise<number> {
   const sql = printSql(await checkDatabase(url, queueSchema));
   console.log(sql ?? '-- Nothing is missing.');
   return 0;
+}
+
+/** Setup goes past a pooler, if it is told how. */
+function urlVariable(): string {
+  return process.env.WORKFLOW_POSTGRES_DIRECT_URL ? 'WORKFLOW_POSTGRES_DIRECT_URL' : 'WORKFLOW_POSTGRES_URL';
 }
 
 function parseOptions() {

@@ -52,9 +52,14 @@ const CASES: Record<string, BadInput> = {
   'a text with NUL bytes': { args: ['--input', '-'], stdin: 'a\0b', exitCode: 1, says: ['NUL', "tr -d '\\000'"] },
   'an empty topic': { args: ['research', '--topic', ' '], exitCode: 2, says: ['--topic is empty'] },
   'a malformed URL': {
-    env: { WORKFLOW_POSTGRES_URL: 'localhost:5432/workflow_dev' },
+    env: { WORKFLOW_POSTGRES_URL: 'someone:my-secret@localhost:5432/db' },
     exitCode: 1,
-    says: ['WORKFLOW_POSTGRES_URL=localhost:5432/workflow_dev', 'postgres://USER:PASSWORD@HOST:PORT/DATABASE'],
+    says: ['WORKFLOW_POSTGRES_URL is not a PostgreSQL URL', 'postgres://USER:PASSWORD@HOST:PORT/DATABASE'],
+  },
+  'a direct URL without a URL': {
+    env: { WORKFLOW_POSTGRES_DIRECT_URL: 'postgres://someone:my-secret@127.0.0.1:1/db' },
+    exitCode: 1,
+    says: ['WORKFLOW_POSTGRES_DIRECT_URL=postgres://someone:***@127.0.0.1:1/db', 'WORKFLOW_POSTGRES_URL is not set'],
   },
   'a server that is down': {
     args: ['--verbose'],

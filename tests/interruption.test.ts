@@ -89,7 +89,7 @@ test('one Ctrl+C in a terminal, which npm and tsx pass on as well, counts once',
 
   await npm.exited;
 
-  expect(npm.stderr).toContain('Stopping: handing the work back');
+  expect(npm.stderr).toContain('Stopping … (once more to stop at once)');
   expect(npm.stderr).not.toContain('Stopped at once');
   expect(await database.query(`SELECT FROM workflow_queue.job WHERE state = 'active'`)).toEqual([]);
 });

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createRole, createTestDatabase, nameOf } from './support/database.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
+import { inOneTransaction } from '../src/postgres/setup-plan.ts';
+import { getRollbackPlans } from 'pg-boss';
 
 const setUp = (url: string, ...options: string[]) =>
   run(startProgram(join(PROJECT, 'setup-db.ts'), options, { env: { WORKFLOW_POSTGRES_URL: url } }));
@@ -125,11 +127,26 @@ test('setup brings a database of an older version of this project up to date', a
     run(startProgram(join(PROJECT, 'index.ts'), [], { env: { WORKFLOW_POSTGRES_URL: database.url } }));
   const refused = await example();
   expect(refused.exitCode).toBe(1);
-  expect(refused.stderr).toContain('at version 1');
+  expect(refused.stderr).toContain('version 1 of 2');
   expect(refused.stderr).toContain('npm run postgres-world:setup');
 
   expect((await setUp(database.url)).exitCode).toBe(0);
   expect((await setUp(database.url, '--check')).exitCode).toBe(0);
+});
+
+test("setup brings a database with an older pg-boss up to date, pg-boss's later indexes included", async () => {
+  const [database, made] = await Promise.all([createTestDatabase(), createTestDatabase()]);
+  for (const version of [43, 42, 41])
+    await database.query(inOneTransaction(getRollbackPlans('workflow_queue', version)));
+  const refused = await run(
+    startProgram(join(PROJECT, 'index.ts'), ['status'], { env: { WORKFLOW_POSTGRES_URL: database.url } }),
+  );
+  expect(refused.stderr).toContain('pg-boss (schema workflow_queue): version 40 of 43');
+  expect(refused.stderr).toContain('npm run postgres-world:setup');
+
+  expect((await setUp(database.url)).exitCode).toBe(0);
+  const indexes = `SELECT indexname FROM pg_indexes WHERE schemaname = 'workflow_queue' ORDER BY 1`;
+  expect(await database.query(indexes)).toEqual(await made.query(indexes));
 });
 
 test('a database of a newer version is left alone by setup and by the example', async () => {

@@ -1,3 +1,4 @@
+import { get } from 'node:http';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
@@ -54,6 +55,10 @@ test('`npm run postgres-world:web` serves its page to this machine only, and Ctr
   expect(await (await fetch(page.url)).text()).toContain('Workflow Observability');
   // A server on every interface would answer here as well.
   await expect(fetch(`http://127.0.0.2:${page.port}`)).rejects.toThrow('fetch failed');
+  // What other pages in the user's browser can send.
+  expect(await statusOf(page.url, { host: `127.0.0.1:${page.port}`, origin: page.url })).toBe(200);
+  expect(await statusOf(page.url, { host: 'evil.example' })).toBe(403);
+  expect(await statusOf(page.url, { host: `127.0.0.1:${page.port}`, origin: 'http://evil.example' })).toBe(403);
   page.interrupt();
   await page.exited;
   await until('all of them are gone', () => areGone(processes), 5_000);
@@ -131,3 +136,13 @@ test('what is wrong is said in a line or two, without a stack trace', async () =
   expect(tooMuch).toContain('not "wrun_1"');
   for (const { stdout, stderr } of results) expect(stdout + stderr).not.toMatch(/^ {4}at /m);
 });
+
+function statusOf(url: string, headers: Record<string, string>): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    // fetch sets its own Host.
+    get(url, { headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject);
+  });
+}

@@ -1,9 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Event, WorkflowRun, World } from '@workflow/world';
+import { ConfigError } from '../config/config.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { createTimeline, type Activity } from './timeline.ts';
 
 const POLL_INTERVAL_MS = 200;
+
+/** After this, it is looked whether the run is still there. */
+const SILENCE_MS = 5_000;
 
 /** What a run has done so far, and is doing. */
 export async function readActivities(world: World, runId: string): Promise<Activity[]> {
@@ -26,6 +30,7 @@ export async function followEvents(
 ): Promise<WorkflowRun> {
   const timeline = createTimeline();
   let cursor: string | null = null;
+  let silentMs = 0;
   while (!timeline.ended) {
     const events: Event[] = await readEvents(world, runId, cursor).catch(emptyWhileAway);
     for (const event of events) {
@@ -33,7 +38,15 @@ export async function followEvents(
       const activity = timeline.add(event);
       if (activity) onChange(await withReason(world, runId, activity));
     }
-    if (events.length === 0) await delay(POLL_INTERVAL_MS);
+    if (events.length > 0) continue;
+    await delay(POLL_INTERVAL_MS);
+    silentMs += POLL_INTERVAL_MS;
+    if (cursor === null || silentMs < SILENCE_MS) continue;
+    silentMs = 0;
+    await world.runs.get(runId).catch((error: unknown) => {
+      if (isTransient(error)) return;
+      throw new ConfigError(`The run ${runId} was removed while it was followed.`, { cause: error });
+    });
   }
   for (;;) {
     const run = await world.runs.get(runId).catch(undefinedWhileAway);

@@ -1,40 +1,36 @@
 import { constants } from 'node:os';
+import { onStopSignals } from './signals.ts';
 
 /** How long the work gets to be handed back. */
 const GRACE_MS = 4_500;
 
-/** One Ctrl+C arrives more than once: from the terminal, and from npm and tsx, which pass it on. */
-const SAME_KEY_MS = 1_000;
-
 /**
- * Fires at the first SIGINT or SIGTERM; its reason is an {@link Interrupted}.
+ * Fires at the first SIGINT, SIGTERM or SIGHUP; its reason is an {@link Interrupted}.
  * That one stops everything in order, a second one at once. If something keeps the process
  * alive, it ends after five seconds and says what that was.
  */
 export function listenForShutdown(note: (line: string) => void): AbortSignal {
   const controller = new AbortController();
-  let stoppedAt = 0;
-  const stop = (name: 'SIGINT' | 'SIGTERM' | 'SIGPIPE') => {
-    const exitCode = 128 + constants.signals[name];
-    if (controller.signal.aborted) {
-      if (name === 'SIGPIPE' || Date.now() - stoppedAt < SAME_KEY_MS) return;
-      note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
-      process.exit(exitCode);
-    }
-    stoppedAt = Date.now();
-    note('\nStopping: handing the work back … (once more to stop at once)');
+  const stop = (exitCode: number) => {
+    if (controller.signal.aborted) return;
+    note('\nStopping … (once more to stop at once)');
     setTimeout(() => {
       note(`Something did not stop in time: ${process.getActiveResourcesInfo().join(', ')}`);
       process.exit(exitCode);
     }, GRACE_MS).unref();
     controller.abort(new Interrupted(exitCode));
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
+  onStopSignals({
+    first: stop,
+    again(exitCode) {
+      note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
+      process.exit(exitCode);
+    },
+  });
   // Node ignores the signal; whoever read our output (… | head) has had enough.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    stop('SIGPIPE');
+    stop(128 + constants.signals.SIGPIPE);
   });
   return controller.signal;
 }

@@ -24,34 +24,39 @@ const WORLD_NAMES = new Set([
 const concurrency = z.coerce.number('is not a number').int('is not a whole number').min(1, 'must be at least 1');
 
 /** Every variable that this project reads. `.env.example` lists the same ones; a test holds them together. */
-export const environmentSchema = z.object({
-  WORKFLOW_POSTGRES_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
-  WORKFLOW_POSTGRES_DIRECT_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
-  WORKFLOW_TARGET_WORLD: z.preprocess(
-    unsetIfEmpty,
-    z
-      .string()
-      .refine((name) => WORLD_NAMES.has(name), 'is not the World of this project: write ./world-config.ts')
-      .default('./world-config.ts'),
-  ),
-  WORKFLOW_POSTGRES_JOB_PREFIX: z.preprocess(
-    unsetIfEmpty,
-    z.string().regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only').default('workflow_'),
-  ),
-  WORKFLOW_POSTGRES_WORKER_CONCURRENCY: z.preprocess(unsetIfEmpty, concurrency.default(10)),
-  WORKFLOW_POSTGRES_MAX_POOL_SIZE: z.preprocess(unsetIfEmpty, concurrency.default(10)),
-  WORKFLOW_POSTGRES_QUEUE_SCHEMA: z.preprocess(
-    unsetIfEmpty,
-    z
-      .string()
-      .regex(SCHEMA_NAME, 'must be a plain lower-case schema name')
-      .refine((name) => name !== 'pgboss', 'must not be "pgboss": world-postgres drops a schema of that name')
-      .default('workflow_queue'),
-  ),
-  WORKFLOW_MODEL: z.preprocess(unsetIfEmpty, z.enum(['auto', 'claude', 'simulated']).default('auto')),
-  /** For the CLI, which inherits it. */
-  ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
-});
+export const environmentSchema = z
+  .object({
+    WORKFLOW_POSTGRES_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
+    WORKFLOW_POSTGRES_DIRECT_URL: z.preprocess(unsetIfEmpty, postgresUrl.optional()),
+    WORKFLOW_TARGET_WORLD: z.preprocess(
+      unsetIfEmpty,
+      z
+        .string()
+        .refine((name) => WORLD_NAMES.has(name), 'is not the World of this project: write ./world-config.ts')
+        .default('./world-config.ts'),
+    ),
+    WORKFLOW_POSTGRES_JOB_PREFIX: z.preprocess(
+      unsetIfEmpty,
+      z.string().regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only').default('workflow_'),
+    ),
+    WORKFLOW_POSTGRES_WORKER_CONCURRENCY: z.preprocess(unsetIfEmpty, concurrency.default(10)),
+    WORKFLOW_POSTGRES_MAX_POOL_SIZE: z.preprocess(unsetIfEmpty, concurrency.default(10)),
+    WORKFLOW_POSTGRES_QUEUE_SCHEMA: z.preprocess(
+      unsetIfEmpty,
+      z
+        .string()
+        .regex(SCHEMA_NAME, 'must be a plain lower-case schema name')
+        .refine((name) => name !== 'pgboss', 'must not be "pgboss": world-postgres drops a schema of that name')
+        .default('workflow_queue'),
+    ),
+    WORKFLOW_MODEL: z.preprocess(unsetIfEmpty, z.enum(['auto', 'claude', 'simulated']).default('auto')),
+    /** For the CLI, which inherits it. */
+    ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
+  })
+  .refine((env) => !env.WORKFLOW_POSTGRES_DIRECT_URL || env.WORKFLOW_POSTGRES_URL, {
+    path: ['WORKFLOW_POSTGRES_DIRECT_URL'],
+    error: 'is past a pooler that is not there: WORKFLOW_POSTGRES_URL is not set',
+  });
 
 export interface WorldConfig {
   /** Undefined means the embedded server. */
@@ -93,9 +98,10 @@ export class ConfigError extends Error {
 export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): WorldConfig {
   const parsed = environmentSchema.safeParse(environment);
   if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `  ${path.join('.')}=${maskSecrets(environment[String(path[0])] ?? '')} ${message}`,
-    );
+    const problems = parsed.error.issues.map(({ path, message }) => {
+      const name = String(path[0]);
+      return `  ${name}${showValue(name, environment[name])} ${message}`;
+    });
     throw new ConfigError(`The environment is not usable:\n${problems.join('\n')}`);
   }
   const env = parsed.data;
@@ -114,6 +120,11 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     workflowFiles: [join(PROJECT_ROOT, 'workflow-example.ts')],
     log: (line) => console.error(line),
   };
+}
+
+/** What is no URL at all may be anything, a password among it. */
+function showValue(name: string, value = ''): string {
+  return name.endsWith('_URL') && !value.includes('://') ? '' : `=${maskSecrets(value)}`;
 }
 
 /** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, and the parameter `password`; other text unchanged. */

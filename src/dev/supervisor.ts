@@ -19,16 +19,13 @@
  * | Ctrl+C, SIGTERM                         | every worker hands its work back and ends; once more: at once    |
  * | the supervisor is killed                | its workers see the channel close, and end in order              |
  */
-import { constants } from 'node:os';
 import { chooseModel } from '../cli/choose-model.ts';
 import { explain } from '../cli/errors.ts';
 import { announceSimulation, announceWorldName } from '../cli/notices.ts';
+import { onStopSignals } from '../cli/signals.ts';
 import { readConfig } from '../config/config.ts';
 import { createFleet, type Fleet } from './fleet.ts';
 import { watchSources } from './watch-sources.ts';
-
-/** One Ctrl+C arrives more than once: from the terminal, and from npm and tsx, which pass it on. */
-const SAME_KEY_MS = 1_000;
 
 const note = (line: string) => console.error(line);
 
@@ -58,14 +55,13 @@ async function supervise(): Promise<void> {
 /** Resolves with the exit code when a signal has stopped all workers. */
 function untilStopped(fleet: Fleet): Promise<number> {
   return new Promise((resolve) => {
-    let stoppedAt: number | undefined;
-    const stop = (name: 'SIGINT' | 'SIGTERM') => {
-      if (stoppedAt !== undefined && Date.now() - stoppedAt < SAME_KEY_MS) return;
-      if (stoppedAt === undefined) note('\nStopping: handing the work back … (once more to stop at once)');
-      stoppedAt ??= Date.now();
-      void fleet.stop().then(() => resolve(128 + constants.signals[name]));
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
+    const stop = (exitCode: number) => void fleet.stop().then(() => resolve(exitCode));
+    onStopSignals({
+      first(exitCode) {
+        note('\nStopping: handing the work back … (once more to stop at once)');
+        stop(exitCode);
+      },
+      again: stop,
+    });
   });
 }

@@ -1,8 +1,12 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { wrapLanguageModel, type LanguageModelMiddleware } from 'ai';
 import { closeModelCall, openModelCall, type CallEnd } from '../postgres/model-calls.ts';
 import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 import { isSimulated } from './simulated-api.ts';
+
+/** So long the end of an answer is held back for the ledger; the writing goes on beside it. */
+const CLOSE_PATIENCE_MS = 1_000;
 
 /** The AI SDK's current specification of a language model. */
 type Model = Parameters<NonNullable<LanguageModelMiddleware['wrapGenerate']>>[0]['model'];
@@ -22,10 +26,10 @@ const ledger: LanguageModelMiddleware = {
     const close = await open(model.modelId);
     try {
       const result = await doGenerate();
-      await close(usageOf(result));
+      await close(() => usageOf(result));
       return result;
     } catch (error) {
-      await close({ outcome: 'failed' });
+      await close(failed);
       throw error;
     }
   },
@@ -33,44 +37,47 @@ const ledger: LanguageModelMiddleware = {
   async wrapStream({ doStream, model }) {
     const startedAt = performance.now();
     const close = await open(model.modelId);
-    let end: CallEnd = { outcome: 'failed' };
+    let finish: Used | undefined;
     let firstTokenMs: number | undefined;
     const watched = new TransformStream<StreamPart, StreamPart>({
       transform(part, controller) {
         if (part.type === 'text-delta') firstTokenMs ??= Math.round(performance.now() - startedAt);
-        if (part.type === 'finish') end = usageOf(part);
+        if (part.type === 'finish') finish = part;
         controller.enqueue(part);
       },
-      // The reader learns of the end only afterwards: the row is closed before the step returns.
-      flush: () => close({ ...end, firstTokenMs }),
-      cancel: () => close({ outcome: 'failed', firstTokenMs }),
+      flush: () => close(() => ({ ...(finish ? usageOf(finish) : failed()), firstTokenMs })),
+      cancel: () => close(() => ({ ...failed(), firstTokenMs })),
     });
     try {
       const { stream, ...rest } = await doStream();
       return { ...rest, stream: stream.pipeThrough(watched) };
     } catch (error) {
-      await close({ outcome: 'failed' });
+      await close(failed);
       throw error;
     }
   },
 };
 
 /** Begins a row for a call of the current step. The returned function ends it, once. */
-async function open(model: string): Promise<(end: CallEnd) => Promise<void>> {
+async function open(model: string): Promise<(end: () => CallEnd) => Promise<void>> {
   const { pool, config } = getCurrent()!;
-  const { runId, stepId, execution, deploymentId } = currentStep();
-  const simulated = isSimulated(deploymentId);
-  const id = await openModelCall(pool, { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated });
+  const { runId, stepId, execution, deploymentId, signal } = currentStep();
+  const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated: isSimulated(deploymentId) };
+  const id = await openModelCall(pool, call, signal);
   let closed = false;
   return async (end) => {
     if (closed) return;
     closed = true;
-    // A row that stays open is a smaller harm than an answer, paid for, that is thrown away.
-    await closeModelCall(pool, id, end).catch(() => undefined);
+    // A row that stays open is a smaller harm than an answer, paid for, that is thrown away: while it
+    // waited here for a database that is away, the lease could run out and abort the step.
+    const written = (async () => closeModelCall(pool, id, end()))().catch(() => undefined);
+    await Promise.race([written, delay(CLOSE_PATIENCE_MS, undefined, { ref: false })]);
   };
 }
 
-function usageOf({ usage, providerMetadata }: Pick<Generated, 'usage' | 'providerMetadata'>): CallEnd {
+type Used = Pick<Generated, 'usage' | 'providerMetadata'>;
+
+function usageOf({ usage, providerMetadata }: Used): CallEnd {
   const { costUsd } = providerMetadata?.['claude-code'] ?? {};
   return {
     outcome: 'completed',
@@ -79,4 +86,8 @@ function usageOf({ usage, providerMetadata }: Pick<Generated, 'usage' | 'provide
     outputTokens: usage.outputTokens.total,
     costUsd: typeof costUsd === 'number' ? costUsd : undefined,
   };
+}
+
+function failed(): CallEnd {
+  return { outcome: 'failed' };
 }

@@ -1,5 +1,5 @@
 import { isWithoutTls } from './ssl-mode.ts';
-import { isTransient } from './transient.ts';
+import { isUnreachable } from './transient.ts';
 
 /** SQLSTATEs that say what is wrong with the connection string or its role. */
 const REFUSED_BY_SERVER: Record<string, (variable: string) => string> = {
@@ -38,7 +38,8 @@ export function explainConnection(error: unknown, variable: string): string | un
   if (isWithoutTls(error)) {
     return `The PostgreSQL server has no TLS, and the sslmode in ${variable} asks for it.\n  Turn it on there (ssl = on), or write sslmode=disable.`;
   }
-  if (isTransient(error)) {
+  if (code === '55P03') return `${message}\n  Somebody else holds a lock on it, another setup perhaps. Try again.`;
+  if (isUnreachable(error)) {
     return `Cannot reach PostgreSQL: ${message || code}\n  Check ${variable}, and that the server runs.`;
   }
   return undefined;

@@ -31,7 +31,7 @@ const MIGRATIONS: readonly string[] = [
    CREATE INDEX step_progress_run ON workflow_engine.step_progress (run_id);`,
 
   `CREATE TABLE workflow_engine.model_calls (
-     id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+     id            uuid PRIMARY KEY,
      job_prefix    text NOT NULL,
      run_id        text NOT NULL,
      step_id       text NOT NULL,

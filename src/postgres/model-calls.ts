@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
@@ -35,18 +36,20 @@ export interface RunUsage {
   costUsd: number;
 }
 
-/** Writes down that a call begins. Returns its id. */
-export async function openModelCall(pool: Pool, call: ModelCall): Promise<string> {
-  const { rows } = await retryTransient(
+/** Writes down that a call begins, unless `signal` fires. Returns its id. */
+export async function openModelCall(pool: Pool, call: ModelCall, signal: AbortSignal): Promise<string> {
+  const id = randomUUID();
+  await retryTransient(
     () =>
-      pool.query<{ id: string }>(
-        `INSERT INTO workflow_engine.model_calls (job_prefix, run_id, step_id, execution, model, simulated)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-        [call.jobPrefix, call.runId, call.stepId, call.execution, call.model, call.simulated],
+      pool.query(
+        `INSERT INTO workflow_engine.model_calls (id, job_prefix, run_id, step_id, execution, model, simulated)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
+        [id, call.jobPrefix, call.runId, call.stepId, call.execution, call.model, call.simulated],
       ),
     DATABASE_PATIENCE_MS,
+    signal,
   );
-  return rows[0]!.id;
+  return id;
 }
 
 export async function closeModelCall(pool: Pool, id: string, end: CallEnd): Promise<void> {
@@ -68,9 +71,9 @@ export async function readUsage(pool: Pool, runId: string): Promise<RunUsage> {
   const { rows } = await pool.query<RunUsage>(
     `SELECT count(*)::int AS calls, count(*) FILTER (WHERE outcome IS NULL)::int AS "openCalls",
             coalesce(array_agg(DISTINCT model), '{}') AS models,
-            coalesce(sum(input_tokens), 0)::int AS "inputTokens",
-            coalesce(sum(cached_tokens), 0)::int AS "cachedTokens",
-            coalesce(sum(output_tokens), 0)::int AS "outputTokens",
+            coalesce(sum(input_tokens), 0)::float AS "inputTokens",
+            coalesce(sum(cached_tokens), 0)::float AS "cachedTokens",
+            coalesce(sum(output_tokens), 0)::float AS "outputTokens",
             coalesce(sum(cost_usd), 0)::float AS "costUsd"
      FROM workflow_engine.model_calls WHERE run_id = $1`,
     [runId],

@@ -40,6 +40,7 @@ export async function planPgbossView(client: ClientBase, queueSchema: string): P
   if (rowCount === 1) return { name, found: 'there', sql: [] };
   return {
     name,
+    isOptional: true,
     found: 'missing',
     sql: [
       'CREATE SCHEMA IF NOT EXISTS pgboss',

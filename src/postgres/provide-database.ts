@@ -1,12 +1,16 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigError, maskSecrets, type WorldConfig } from '../config/config.ts';
 import { assertSetUp } from './assert-set-up.ts';
 import { joinEmbeddedServer } from './embedded/server.ts';
 import { explainConnection } from './explain-connection.ts';
 import { isPooled } from './pooler.ts';
-import { assertServerVersion } from './server-version.ts';
 import { setUpDatabase } from './setup.ts';
 import { settleSslMode } from './ssl-mode.ts';
 import { withClient } from './with-client.ts';
+
+const NOTIFICATION_PATIENCE_MS = 2_000;
 
 /** A database that is set up, and how it is reached. */
 export interface Database {
@@ -35,12 +39,15 @@ export async function provideDatabase(config: WorldConfig, opened: AsyncDisposab
 async function inspectDatabase(url: string, config: WorldConfig): Promise<Database> {
   const connectionString = await settleSslMode(url);
   const pooled = await withClient(connectionString, 'check', async (client) => {
-    await assertServerVersion(client);
     await assertSetUp(client, config.queueSchema);
     return isPooled(client);
   });
   if (config.directConnectionString) {
-    return { connectionString, pooled, listenString: await inspectDirectUrl(config.directConnectionString, config) };
+    return {
+      connectionString,
+      pooled,
+      listenString: await inspectDirectUrl(config.directConnectionString, connectionString, config),
+    };
   }
   if (pooled) {
     config.log(
@@ -52,14 +59,27 @@ async function inspectDatabase(url: string, config: WorldConfig): Promise<Databa
 }
 
 /** Now, since a listener that never gets through would only show as slowness. */
-async function inspectDirectUrl(url: string, { log }: WorldConfig): Promise<string | undefined> {
+async function inspectDirectUrl(url: string, mainUrl: string, { log }: WorldConfig): Promise<string | undefined> {
   try {
     const listenString = await settleSslMode(url);
-    if (!(await withClient(listenString, 'check', isPooled))) return listenString;
+    if (await hears(listenString, mainUrl)) return listenString;
   } catch (cause) {
     const explained = explainConnection(cause, 'WORKFLOW_POSTGRES_DIRECT_URL');
     throw explained === undefined ? cause : new ConfigError(maskSecrets(explained), { cause });
   }
-  log('PostgreSQL: WORKFLOW_POSTGRES_DIRECT_URL leads through a connection pooler too: polling.');
+  log('PostgreSQL: WORKFLOW_POSTGRES_DIRECT_URL brings no notifications: polling.');
+  log('  It leads to another database, or through a pooler too.');
   return undefined;
+}
+
+/** By trying: a proxy may pass notifications on, and a URL may lead to another database. */
+async function hears(listenUrl: string, notifyUrl: string): Promise<boolean> {
+  const channel = `probe_${randomUUID()}`;
+  return withClient(listenUrl, 'check', async (listener) => {
+    const heard = once(listener, 'notification').then(() => true);
+    heard.catch(() => undefined);
+    await listener.query(`LISTEN "${channel}"`);
+    await withClient(notifyUrl, 'check', (client) => client.query('SELECT pg_notify($1, $2)', [channel, '']));
+    return Promise.race([heard, delay(NOTIFICATION_PATIENCE_MS, false, { ref: false })]);
+  });
 }

@@ -14,6 +14,8 @@ export interface SetupPart {
   /** What there is of it. */
   found: string;
   sql: string[];
+  /** Whether everything else works without it. */
+  isOptional?: boolean;
 }
 
 /**
@@ -64,8 +66,7 @@ async function planQueue(client: ClientBase, queueSchema: string): Promise<Setup
   const found = describe(version, needed);
   if (version === needed) return { name, found, sql: [] };
   const plans = version === undefined ? getConstructionPlans(queueSchema) : getMigrationPlans(queueSchema, version);
-  // The transaction is ours.
-  return { name, found, sql: [plans.replace(/^\s*BEGIN;/, '').replace(/COMMIT;\s*$/, '')] };
+  return { name, found, sql: [inOneTransaction(plans)] };
 }
 
 async function planEngine(client: ClientBase): Promise<SetupPart> {
@@ -74,6 +75,15 @@ async function planEngine(client: ClientBase): Promise<SetupPart> {
   const name = `this project's tables (schema ${ENGINE_SCHEMA})`;
   assertNotNewer(name, version ?? 0, ENGINE_VERSION);
   return { name, found: describe(version, ENGINE_VERSION), sql: engineMigrations(version ?? 0) };
+}
+
+/**
+ * pg-boss's statements without its own BEGIN and COMMIT: the transaction is ours. Its migrations go
+ * on after the COMMIT with indexes that are built CONCURRENTLY; here they are built in it, so that
+ * a set-up that dies leaves nothing half done. The job table is small: finished jobs are deleted.
+ */
+export function inOneTransaction(plans: string): string {
+  return plans.replace(/^\s*(BEGIN|COMMIT);/gm, '').replace(/\b(INDEX|REINDEX) CONCURRENTLY\b/g, '$1');
 }
 
 /** Undefined where the table is missing, or empty. */

@@ -8,12 +8,18 @@ export interface SearchPath {
   mayExtend: boolean;
 }
 
+/** PostgreSQL's own. */
+const DEFAULT_SEARCH_PATH = '"$user", public';
+
 export async function planSearchPath(client: ClientBase): Promise<SearchPath> {
-  const { rows } = await client.query<{ path: string; database: string; mayExtend: boolean }>(`
-    SELECT current_setting('search_path') AS path, quote_ident(datname) AS database,
-           pg_has_role(datdba, 'USAGE') AS "mayExtend"
-    FROM pg_database WHERE datname = current_database()`);
-  const { path, database, mayExtend } = rows[0]!;
+  // Of the database, not of this session: what one role has set for itself is not everybody's.
+  const { rows } = await client.query<{ path: string | null; database: string; mayExtend: boolean }>(`
+    SELECT quote_ident(datname) AS database, pg_has_role(datdba, 'USAGE') AS "mayExtend",
+           (SELECT substr(setting, length('search_path=') + 1) FROM pg_db_role_setting, unnest(setconfig) AS setting
+            WHERE setdatabase = d.oid AND setrole = 0 AND setting LIKE 'search_path=%') AS path
+    FROM pg_database d WHERE datname = current_database()`);
+  const { database, mayExtend } = rows[0]!;
+  const path = rows[0]!.path ?? DEFAULT_SEARCH_PATH;
   if (path.split(',').some((schema) => schema.trim() === 'workflow')) return { sql: undefined, mayExtend };
   return { sql: `ALTER DATABASE ${database} SET search_path = ${path}, workflow`, mayExtend };
 }

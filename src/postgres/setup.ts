@@ -1,4 +1,4 @@
-import type { Client } from 'pg';
+import type { Client, ClientBase } from 'pg';
 import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA } from './migrations.ts';
@@ -10,7 +10,10 @@ import { withClient } from './with-client.ts';
 /** An arbitrary number; whoever holds this advisory lock is setting up the database. */
 const SETUP_LOCK = 7_205_759_403;
 
-const BEGIN = `BEGIN; SET LOCAL lock_timeout = '60s'; SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
+/** The first migrations of world-postgres name no schema, and mean this one. */
+const SEARCH_PATH = 'SET LOCAL search_path = public';
+
+const BEGIN = `BEGIN; SET LOCAL lock_timeout = '60s'; ${SEARCH_PATH}; SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
 
 export interface SetupReport {
   /** `schema.table` of everything that exists now, sorted. */
@@ -41,8 +44,12 @@ export async function checkDatabase(connectionString: string, queueSchema: strin
   return withClient(connectionString, 'setup', (client) => check(client, queueSchema));
 }
 
-/** The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing. */
-export function printSql({ parts, searchPath }: SetupCheck): string | undefined {
+/**
+ * The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing.
+ * @throws ConfigError where the role may not even look
+ */
+export function printSql({ parts, missingRights, searchPath }: SetupCheck): string | undefined {
+  if (parts.length === 0) assertAllowed(missingRights);
   const pending = parts.filter(({ sql }) => sql.length > 0);
   if (pending.length === 0 && !searchPath.sql) return undefined;
   const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
@@ -53,11 +60,7 @@ export function printSql({ parts, searchPath }: SetupCheck): string | undefined 
 async function setUp(client: Client, queueSchema: string): Promise<SetupReport> {
   await client.query(BEGIN);
   const { parts, missingRights, searchPath } = await check(client, queueSchema);
-  if (missingRights.length > 0) {
-    throw new ConfigError(
-      `This role may not set up the database. Somebody who may has to run:\n${missingRights.map((it) => `  ${it}`).join('\n')}`,
-    );
-  }
+  assertAllowed(missingRights);
   for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement);
   const { sql: extension, mayExtend } = searchPath;
   if (extension && mayExtend) await client.query(extension);
@@ -68,7 +71,14 @@ async function setUp(client: Client, queueSchema: string): Promise<SetupReport> 
   };
 }
 
-async function check(client: Client, queueSchema: string): Promise<SetupCheck> {
+function assertAllowed(missingRights: readonly string[]): void {
+  if (missingRights.length === 0) return;
+  const statements = missingRights.map((statement) => `  ${statement}`).join('\n');
+  throw new ConfigError(`This role may not set up the database. Somebody who may has to run:\n${statements}`);
+}
+
+/** As {@link checkDatabase}, on a connection that is there. */
+export async function check(client: ClientBase, queueSchema: string): Promise<SetupCheck> {
   await assertServerVersion(client);
   await assertPgbossIsOurs(client);
   const searchPath = await planSearchPath(client);

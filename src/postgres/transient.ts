@@ -2,6 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** SQLSTATEs after which the same transaction may succeed: lost connection, shutdown, fail-over, deadlock, timeouts, resources. */
 const TRANSIENT_STATES = /^(08|53|57P0|57014|40001|40P01|55P03|25P03|25006)/;
+
+/** Those of them that say that there is no server to talk to. */
+const UNREACHABLE_STATES = /^(08|53|57P0)/;
+
 const TRANSIENT_ERRNOS =
   /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)$/;
 const TRANSIENT_MESSAGES =
@@ -19,6 +23,12 @@ export function isTransient(error: unknown): boolean {
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && (TRANSIENT_STATES.test(code) || TRANSIENT_ERRNOS.test(code))) return true;
   return TRANSIENT_MESSAGES.test(error.message) || isTransient(error.cause);
+}
+
+/** Whether the server could not be reached, or has gone away. */
+export function isUnreachable(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return isTransient(error) && (typeof code !== 'string' || !/^\d/.test(code) || UNREACHABLE_STATES.test(code));
 }
 
 /** Tries again, with growing delays, for as long as the database is to blame and `patienceMs` has not passed. */

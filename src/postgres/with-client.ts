@@ -2,6 +2,9 @@ import { Client } from 'pg';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
+/** Longer than a setup waits for another one. */
+const QUERY_TIMEOUT_MS = 120_000;
+
 /** Runs `work` on a connection of its own. */
 export async function withClient<T>(
   connectionString: string,
@@ -12,6 +15,7 @@ export async function withClient<T>(
     connectionString,
     application_name: `postgres-world ${purpose}`,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
   });
   // The statement under way reports it.
   client.on('error', () => undefined);

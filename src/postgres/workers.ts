@@ -55,13 +55,21 @@ export async function registerWorker(
     );
   await pool.query('DELETE FROM workflow_engine.workers WHERE seen_at < now() - $1::interval', [FORGOTTEN_AFTER]);
   await signOfLife();
-  // A sign that failed is made up for by the next.
-  const timer = setInterval(() => void signOfLife().catch(() => undefined), SIGN_OF_LIFE_MS);
+  let giving: Promise<unknown> | undefined;
+  const timer = setInterval(() => {
+    // One at a time. A sign that failed is made up for by the next.
+    giving ??= signOfLife()
+      .catch(() => undefined)
+      .finally(() => (giving = undefined));
+  }, SIGN_OF_LIFE_MS);
+  const leave = async () => {
+    await giving;
+    await pool.query('DELETE FROM workflow_engine.workers WHERE id = $1', [id]);
+  };
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      const left = pool.query('DELETE FROM workflow_engine.workers WHERE id = $1', [id]).catch(() => undefined);
-      await Promise.race([left, delay(LEAVE_PATIENCE_MS, undefined, { ref: false })]);
+      await Promise.race([leave().catch(() => undefined), delay(LEAVE_PATIENCE_MS, undefined, { ref: false })]);
     },
   };
 }

@@ -25,11 +25,12 @@ export async function pruneJobs(
     for (;;) {
       const { rows } = await pool.query<{ last: string | null; jobs: number; removed: number }>(
         `WITH page AS (
-           SELECT id, state, coalesce(data #>> '{payload,workflowRunId}', data #>> '{payload,runId}') AS run_id
+           SELECT id, state, completed_on, coalesce(data #>> '{payload,workflowRunId}', data #>> '{payload,runId}') AS run_id
            FROM ${queueSchema}.job WHERE name = $2 AND id > $3::uuid ORDER BY id LIMIT ${JOBS_PER_STATEMENT}
          ), old AS (
            SELECT page.id FROM page LEFT JOIN workflow.workflow_runs r ON r.id = page.run_id
-           WHERE page.state > 'active' AND page.run_id IS NOT NULL AND (r.id IS NULL OR ${HAS_ENDED})
+           WHERE page.state > 'active' AND page.run_id IS NOT NULL
+             AND (r.id IS NULL AND page.completed_on <= $1::timestamp AT TIME ZONE 'UTC' OR ${HAS_ENDED})
          ), removed AS (${dryRun ? 'SELECT id FROM old' : remove})
          SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
                 (SELECT count(*)::integer FROM page) AS jobs, (SELECT count(*)::integer FROM removed) AS removed`,

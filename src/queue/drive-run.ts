@@ -136,7 +136,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     stopListening();
     lease.signal.removeEventListener('abort', news.announce);
     await Promise.all(executing.values());
-    // Its new driver may have loaded the log before our last step wrote its result.
-    if (wasLost(lease)) await jobs.wake(queues.flows, runId, message).catch(() => undefined);
+    // Its new driver may have loaded the log before our last step wrote its result. Without the run's input,
+    // which the lost job has: nobody may begin anew a run that was finished, and removed, in the meantime.
+    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
   }
 }

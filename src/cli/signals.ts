@@ -1,0 +1,27 @@
+import { constants } from 'node:os';
+
+/** One Ctrl+C arrives more than once: from the terminal, and from npm and tsx, which pass it on. */
+const SAME_KEY_MS = 1_000;
+
+export interface StopHandlers {
+  /** @param exitCode the shell's for a program that ends by this signal: 128 and its number */
+  first(exitCode: number): void;
+  /** The user is impatient. */
+  again(exitCode: number): void;
+}
+
+/** Tells the first Ctrl+C, SIGTERM or SIGHUP from one that is meant as a second one. */
+export function onStopSignals({ first, again }: StopHandlers): void {
+  let stoppedAt: number | undefined;
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const exitCode = 128 + constants.signals[name];
+    process.on(name, () => {
+      if (stoppedAt === undefined) {
+        stoppedAt = Date.now();
+        first(exitCode);
+      } else if (Date.now() - stoppedAt >= SAME_KEY_MS) {
+        again(exitCode);
+      }
+    });
+  }
+}

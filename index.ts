@@ -17,6 +17,8 @@ import { getWorldConfig, runWorld, stopWorld, type RunningWorld, type WorldConfi
 const output = createOutput(process.argv.includes('--json'));
 const stopping = listenForShutdown(output.note);
 const interrupted = rejectOnAbort(stopping);
+/** The runs of this call that have not ended. */
+const following = new Set<string>();
 
 try {
   process.exitCode = await Promise.race([main(parseCommand(process.argv.slice(2))), interrupted]);
@@ -25,6 +27,7 @@ try {
   process.exitCode = exitCodeOf(error);
 } finally {
   await stopWorld();
+  for (const runId of following) output.note(`Not finished: ${runId}. The same command goes on with it, or a worker.`);
 }
 
 async function main(command: Command): Promise<number> {
@@ -75,7 +78,10 @@ async function runExamples({ workflows }: RunningWorld, examples: Example[]): Pr
     examples.map(async ({ workflow, input, streams }) => {
       const { runId } = await start(workflows[workflow]!, [input]);
       output.note(`Started ${workflow}: run ${runId}`);
-      return followRun({ runId, workflow, streams }, output);
+      following.add(runId);
+      const run = await followRun({ runId, workflow, streams }, output);
+      following.delete(runId);
+      return run;
     }),
   );
   output.result({ text: describeRuns(runs), document: { runs } });

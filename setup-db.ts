@@ -22,7 +22,8 @@ const USAGE = `Usage: setup-db.ts [OPTION]
 try {
   process.exitCode = await main();
 } catch (error) {
-  console.error(explain(error, urlVariable()));
+  const help = '\n  See: npm run postgres-world:setup -- --help';
+  console.error(error instanceof UsageError ? error.message + help : explain(error, urlVariable()));
   process.exitCode = exitCodeOf(error);
 }
 
@@ -47,7 +48,7 @@ async function setUp(url: string, queueSchema: string, database: string): Promis
   console.log(`✓ ${tables.length} tables and views exist:`);
   for (const table of tables) console.log(`  ${table}`);
   if (leftToDo.length > 0) {
-    console.log('This role may not do the following. Without it, SQL needs the schema name (workflow.workflow_runs):');
+    console.log('SQL needs the schema name (workflow.workflow_runs), until the owner of the\ndatabase runs:');
     for (const statement of leftToDo) console.log(`  ${statement}`);
   }
   return 0;
@@ -57,7 +58,8 @@ async function showState(url: string, queueSchema: string, database: string): Pr
   console.log(`Checking ${database}`);
   const { parts, missingRights, searchPath } = await checkDatabase(url, queueSchema);
   for (const { name, found, sql } of parts) console.log(`${sql.length === 0 ? '✓' : '✗'} ${name}: ${found}`);
-  if (searchPath.sql) console.log(`· table names need their schema (workflow.workflow_runs) until: ${searchPath.sql};`);
+  if (searchPath.sql)
+    console.log(`· table names need their schema (workflow.workflow_runs), until:\n    ${searchPath.sql};`);
   if (missingRights.length > 0) {
     console.log('✗ This role lacks rights. Somebody who may has to run:');
     for (const statement of missingRights) console.log(`    ${statement}`);
@@ -82,8 +84,10 @@ function urlVariable(): string {
 function parseOptions() {
   const flag = { type: 'boolean', default: false } as const;
   try {
-    return parseArgs({ options: { check: flag, print: flag, help: { ...flag, short: 'h' } } }).values;
+    const { values } = parseArgs({ options: { check: flag, print: flag, help: { ...flag, short: 'h' } } });
+    if (!(values.check && values.print)) return values;
   } catch (cause) {
     throw new UsageError((cause as Error).message.split('. ')[0], { cause });
   }
+  throw new UsageError('Either --check or --print, not both.');
 }

@@ -72,6 +72,7 @@ const CASES: Record<string, BadInput> = {
       WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '0',
       WORKFLOW_POSTGRES_MAX_POOL_SIZE: '-1',
       WORKFLOW_POSTGRES_JOB_PREFIX: 'my app',
+      WORKFLOW_POSTGRES_QUEUE_SCHEMA: 'workflow',
       WORKFLOW_TARGET_WORLD: 'local',
       WORKFLOW_MODEL: 'gpt',
     },
@@ -80,8 +81,9 @@ const CASES: Record<string, BadInput> = {
       'WORKFLOW_POSTGRES_WORKER_CONCURRENCY=0 must be at least 1',
       'WORKFLOW_POSTGRES_MAX_POOL_SIZE=-1 must be at least 1',
       'WORKFLOW_POSTGRES_JOB_PREFIX=my app may contain',
+      'WORKFLOW_POSTGRES_QUEUE_SCHEMA=workflow must not be',
       'WORKFLOW_TARGET_WORLD=local is not the World of this project',
-      /WORKFLOW_MODEL=gpt .*"simulated"/,
+      'WORKFLOW_MODEL=gpt is not one of auto, claude, simulated',
     ],
   },
   'a concurrency that is no number': {
@@ -107,7 +109,8 @@ test('what is wrong with the database is said without the password, and no run i
   const elsewhere = (part: Partial<Pick<URL, 'password' | 'pathname' | 'username'>>) =>
     Object.assign(new URL(database.url), part).href;
   for (const [url, message] of [
-    [elsewhere({ password: 'my-wrong-secret' }), 'The password in WORKFLOW_POSTGRES_URL is wrong'],
+    [elsewhere({ password: 'my-wrong-secret' }), 'The user or the password in WORKFLOW_POSTGRES_URL is wrong'],
+    [elsewhere({ password: '' }), 'The server wants a password, and WORKFLOW_POSTGRES_URL has none'],
     [elsewhere({ pathname: '/no_such_database' }), 'The database does not exist'],
     [empty.url, 'npm run postgres-world:setup'],
   ] as const) {
@@ -118,7 +121,7 @@ test('what is wrong with the database is said without the password, and no run i
       expect(stdout).toBe('');
       expect(stderr).toContain(message);
       expect(stderr).not.toContain('    at ');
-      expect(stderr).not.toContain(new URL(url).password);
+      expect(stderr).not.toContain(new URL(url).password || 'postgres://');
     }
   }
   expect(await database.query('SELECT FROM workflow.workflow_runs')).toEqual([]);

@@ -211,7 +211,7 @@ test('a wrong password is answered with a masked message, without a stack trace'
   const { exitCode, stderr } = await setUp(Object.assign(new URL(database.url), { password: 'wrong-secret' }).href);
 
   expect(exitCode).toBe(1);
-  expect(stderr).toContain('The password in WORKFLOW_POSTGRES_URL is wrong.');
+  expect(stderr).toContain('The user or the password in WORKFLOW_POSTGRES_URL is wrong.');
   expect(stderr).not.toContain('wrong-secret');
   expect(stderr).not.toContain('    at ');
 });

@@ -66,7 +66,7 @@ describe('configuration', () => {
         WORKFLOW_POSTGRES_QUEUE_SCHEMA: 'pgboss',
       });
     expect(read).toThrow(ConfigError);
-    for (const problem of ['mysql://me:***@host/db', 'at least 1', 'letters, digits', 'world-postgres drops']) {
+    for (const problem of ['mysql://me:***@host/db', 'at least 1', 'letters, digits', 'which drops "pgboss"']) {
       expect(read).toThrow(problem);
     }
     expect(read).not.toThrow('secret');

@@ -13,7 +13,6 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
   const controller = new AbortController();
   const stop = (exitCode: number) => {
     if (controller.signal.aborted) return;
-    note('\nStopping … (once more to stop at once)');
     setTimeout(() => {
       note(`Something did not stop in time: ${process.getActiveResourcesInfo().join(', ')}`);
       process.exit(exitCode);
@@ -21,7 +20,10 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
     controller.abort(new Interrupted(exitCode));
   };
   onStopSignals({
-    first: stop,
+    first(exitCode) {
+      note('\nStopping … (once more to stop at once)');
+      stop(exitCode);
+    },
     again(exitCode) {
       note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
       process.exit(exitCode);

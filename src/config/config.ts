@@ -11,6 +11,8 @@ const JOB_PREFIX = /^[\w.-]+$/;
 /** PostgreSQL folds and quotes other names; these work everywhere unquoted. */
 const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,49}$/;
 
+const TAKEN_SCHEMA = /^(pg_.*|information_schema|public|pgboss|workflow|workflow_drizzle|workflow_engine)$/;
+
 const PROJECT_ROOT = join(import.meta.dirname, '../..');
 
 /** The specification's name means the same; our own processes name the World that they have built already. */
@@ -46,10 +48,16 @@ export const environmentSchema = z
       z
         .string()
         .regex(SCHEMA_NAME, 'must be a plain lower-case schema name')
-        .refine((name) => name !== 'pgboss', 'must not be "pgboss": world-postgres drops a schema of that name')
+        .refine(
+          (name) => !TAKEN_SCHEMA.test(name),
+          'must not be a schema of PostgreSQL, of world-postgres (which drops "pgboss"), or of this project',
+        )
         .default('workflow_queue'),
     ),
-    WORKFLOW_MODEL: z.preprocess(unsetIfEmpty, z.enum(['auto', 'claude', 'simulated']).default('auto')),
+    WORKFLOW_MODEL: z.preprocess(
+      unsetIfEmpty,
+      z.enum(['auto', 'claude', 'simulated'], 'is not one of auto, claude, simulated').default('auto'),
+    ),
     /** For the CLI, which inherits it. */
     ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
   })

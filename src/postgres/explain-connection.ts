@@ -3,7 +3,7 @@ import { isUnreachable } from './transient.ts';
 
 /** SQLSTATEs that say what is wrong with the connection string or its role. */
 const REFUSED_BY_SERVER: Record<string, (variable: string) => string> = {
-  '28P01': (variable) => `The password in ${variable} is wrong.`,
+  '28P01': (variable) => `The user or the password in ${variable} is wrong.`,
   '28000': (variable) =>
     `The server does not let this user in: see its pg_hba.conf. If it wants encryption, add ?sslmode=require to ${variable}.`,
   '3D000': (variable) => `The database does not exist: create it, or correct ${variable}.`,
@@ -22,6 +22,9 @@ export function explainConnection(error: unknown, variable: string): string | un
   if (!(error instanceof Error)) return undefined;
   const { message, code = '' } = error as Error & { code?: string };
   const refused = REFUSED_BY_SERVER[code];
+  if (message.includes('client password must be a string')) {
+    return `The server wants a password, and ${variable} has none.`;
+  }
   if (refused) return `${message}\n  ${refused(variable)}`;
   if (UNTRUSTED.test(code)) {
     // What follows is advice for whoever starts Node.

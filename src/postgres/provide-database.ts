@@ -29,8 +29,7 @@ export interface Database {
 export async function provideDatabase(config: WorldConfig, opened: AsyncDisposableStack): Promise<Database> {
   if (config.connectionString) return inspectDatabase(config.connectionString, config);
   const server = opened.use(await joinEmbeddedServer(config.projectRoot));
-  const reason = server.outside ? ' (outside of the project, which the user that it runs as cannot reach)' : '';
-  config.log(`PostgreSQL: the embedded server, data in ${server.directory}${reason}`);
+  config.log(`PostgreSQL: embedded, data in ${server.directory}`);
   const { connectionString } = server;
   await setUpDatabase(connectionString, config.queueSchema);
   return { connectionString, pooled: false, listenString: connectionString };

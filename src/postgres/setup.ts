@@ -53,8 +53,11 @@ export function printSql({ parts, missingRights, searchPath }: SetupCheck): stri
   const pending = parts.filter(({ sql }) => sql.length > 0);
   if (pending.length === 0 && !searchPath.sql) return undefined;
   const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
-  if (searchPath.sql) statements.push('-- table names without the schema', terminate(searchPath.sql), '');
-  return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
+  if (!searchPath.sql) return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
+  const extension = `${searchPath.mayExtend ? '' : '-- for the owner of the database: '}${terminate(searchPath.sql)}`;
+  return [terminate(BEGIN), '', ...statements, 'COMMIT;', '', '-- table names without the schema', extension].join(
+    '\n',
+  );
 }
 
 async function setUp(client: Client, queueSchema: string): Promise<SetupReport> {

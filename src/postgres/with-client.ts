@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Client } from 'pg';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -19,7 +20,11 @@ export async function withClient<T>(
   });
   // The statement under way reports it.
   client.on('error', () => undefined);
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    // Where pg itself gives up, as without a password, it leaves the connection to the server's patience: a minute.
+    (client as Client & { connection: { stream: Socket } }).connection.stream.destroy();
+    throw error;
+  });
   try {
     return await work(client);
   } finally {

@@ -19,8 +19,6 @@ interface ServerUser {
 export interface ServerLocation {
   /** Holds the data, the password and the lock. */
   directory: string;
-  /** Whether that is outside of the project. */
-  outside: boolean;
   initdb: string;
   pgCtl: string;
   /** Undefined: the user that runs this process. */
@@ -34,7 +32,7 @@ export async function locateServer(projectRoot: string): Promise<ServerLocation>
   const inside = join(projectRoot, '.postgres');
   await mkdir(inside, { recursive: true, mode: 0o755 });
   if (user === undefined || (canEnter(inside, user) && canEnter(dirname(postgres), user))) {
-    return { directory: inside, outside: false, initdb, pgCtl, user };
+    return { directory: inside, initdb, pgCtl, user };
   }
   const project = createHash('sha256').update(resolve(projectRoot)).digest('hex').slice(0, 12);
   const directory = join(OUTSIDE, project);
@@ -42,7 +40,6 @@ export async function locateServer(projectRoot: string): Promise<ServerLocation>
   const native = await copyBinaries(dirname(dirname(postgres)), directory);
   return {
     directory,
-    outside: true,
     initdb: join(native, 'bin', basename(initdb)),
     pgCtl: join(native, 'bin', basename(pgCtl)),
     user,

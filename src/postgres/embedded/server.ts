@@ -29,9 +29,7 @@ max_connections = 200
 
 export interface EmbeddedServer extends AsyncDisposable {
   connectionString: string;
-  /** Where its data is, and whether that is outside of the project. */
   directory: string;
-  outside: boolean;
 }
 
 /**
@@ -57,7 +55,6 @@ export async function joinEmbeddedServer(projectRoot: string): Promise<EmbeddedS
   return {
     connectionString: `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}`,
     directory: location.directory,
-    outside: location.outside,
     async [Symbol.asyncDispose]() {
       using _leaving = await lockServer(location);
       // Without an answer the server is gone already.

@@ -72,7 +72,7 @@ test('a worker runs on the files that the Dockerfile copies, and takes the runs 
   const worker = startProgram(file, args, { cwd: image, env: { WORKFLOW_POSTGRES_URL: url } });
 
   const { codeVersion } = await compileWorkflows(PROJECT, [join(PROJECT, 'workflow-example.ts')]);
-  await worker.says(`(code ${codeVersion}-simulated)`);
+  await worker.says(`code ${codeVersion}-simulated.`);
 });
 
 /** What the COPY lines of the Dockerfile name, with the files below folders. */

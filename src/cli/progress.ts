@@ -15,7 +15,8 @@ export function createProgress(output: Pick<Output, 'progress' | 'countdown'>): 
   const countDown = () => {
     const next = [...waiting.values()].toSorted((a, b) => a.getTime() - b.getTime())[0];
     output.countdown(
-      next && `⏸ waiting: ${formatDuration(Math.ceil((next.getTime() - Date.now()) / 1_000) * 1_000)} left`,
+      next &&
+        `⏸ waiting: ${formatDuration(Math.max(1, Math.ceil((next.getTime() - Date.now()) / 1_000)) * 1_000)} left`,
     );
   };
   const timer = setInterval(countDown, COUNTDOWN_INTERVAL_MS);

@@ -5,7 +5,7 @@ import { onStopSignals } from './signals.ts';
 const GRACE_MS = 4_500;
 
 /**
- * Fires at the first SIGINT, SIGTERM or SIGHUP; its reason is an {@link Interrupted}.
+ * Fires at the first SIGINT or SIGTERM; its reason is an {@link Interrupted}.
  * That one stops everything in order, a second one at once. If something keeps the process
  * alive, it ends after five seconds and says what that was.
  */

@@ -10,10 +10,13 @@ export interface StopHandlers {
   again(exitCode: number): void;
 }
 
-/** Tells the first Ctrl+C, SIGTERM or SIGHUP from one that is meant as a second one. */
-export function onStopSignals({ first, again }: StopHandlers): void {
+/** Tells the first Ctrl+C or SIGTERM from one that is meant as a second one. */
+export function onStopSignals(
+  { first, again }: StopHandlers,
+  names: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM'],
+): void {
   let stoppedAt: number | undefined;
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const name of names) {
     const exitCode = 128 + constants.signals[name];
     process.on(name, () => {
       if (stoppedAt === undefined) {

@@ -32,10 +32,10 @@ export async function listRuns(
      )
      SELECT k.id AS "runId", workflow_name AS "workflowName", k.status::text, deployment_id AS "deploymentId",
             k.created_at AS "createdAt", k.completed_at AS "completedAt", total,
-            extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at)::float * 1000 AS "ageMs",
+            round(extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at) * 1000)::float AS "ageMs",
             coalesce(s.running, '{}') AS "runningSteps", coalesce(s.queued, '{}') AS "queuedSteps",
             coalesce(h.tokens, '{}') AS hooks,
-            extract(epoch FROM w.resume_at - now()::timestamp)::float * 1000 AS "timerMs"
+            round(extract(epoch FROM w.resume_at - now()::timestamp) * 1000)::float AS "timerMs"
      FROM known k
      LEFT JOIN LATERAL (
        SELECT array_agg(step_name ORDER BY created_at) FILTER (WHERE status = 'running') AS running,

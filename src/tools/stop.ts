@@ -7,9 +7,7 @@ import { onStopSignals } from '../cli/signals.ts';
  */
 export function listenForStop(): AbortSignal {
   const controller = new AbortController();
-  onStopSignals({
-    first: (exitCode) => controller.abort(new Interrupted(exitCode)),
-    again: (exitCode) => process.exit(exitCode),
-  });
+  const first = (exitCode: number) => controller.abort(new Interrupted(exitCode));
+  onStopSignals({ first, again: (exitCode) => process.exit(exitCode) }, ['SIGINT', 'SIGTERM', 'SIGHUP']);
   return controller.signal;
 }

@@ -96,7 +96,7 @@ test('streams through PgBouncer lose and repeat nothing', async () => {
   const words = Array.from({ length: 60 }, (_, n) => `word${n}`);
   const app = await createPooledApplication();
   await app.startWorker();
-  const [runId = ''] = await app.start('streamingWorkflow', [words, 50]);
+  const [runId = ''] = await app.start('streamingWorkflow', [words, 250]);
   const reader = startProgram(PROCESS, ['read', runId], { env: app.env });
 
   await reader.says('word3');

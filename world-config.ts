@@ -18,9 +18,9 @@ import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
-import { startWorker, type Worker } from './src/queue/worker.ts';
+import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
-import { compileWorkflows, NOT_COMPILED } from './src/runtime/compile.ts';
+import { compileWorkflows, NOT_COMPILED, type Compiled } from './src/runtime/compile.ts';
 import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
 import { settleBoth } from './src/runtime/settle-both.ts';
@@ -118,22 +118,29 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   opened.defer(() => setCurrent(undefined));
 
   if (!isReader) {
-    // The bundles ask for the World while they are loaded, by this variable.
-    process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
-    await compiled.load();
+    await loadBundles(compiled);
     for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
   }
   if (config.worker) {
-    opened.use(await startSimulatedApi());
-    const taking = { ...config, deploymentIds, concurrency: config.queueConcurrency };
-    opened.use(await registerWorker(pool, taking));
-    worker = startWorker({ ...taking, boss, pool, listener, jobs });
-    opened.adopt(worker, (it) => it.stop());
+    const concurrency = config.queueConcurrency;
+    worker = await takeWork({ ...config, concurrency, boss, pool, listener, jobs, deploymentIds }, opened);
   }
 
   const everything = opened.move();
   running.stop = () => everything.disposeAsync();
   return running;
+}
+
+/** The bundles ask for the World while they are loaded, by this variable. */
+async function loadBundles({ load }: Compiled): Promise<void> {
+  process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
+  await load();
+}
+
+async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
+  opened.use(await startSimulatedApi());
+  opened.use(await registerWorker(options.pool, options));
+  return opened.adopt(startWorker(options), (it) => it.stop());
 }
 
 interface Parts {

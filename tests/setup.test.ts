@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ENGINE_VERSION, engineMigrations } from '../src/postgres/migrations.ts';
 import { createRole, createTestDatabase, nameOf } from './support/database.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 import { inOneTransaction } from '../src/postgres/setup-plan.ts';
@@ -90,11 +91,11 @@ test('--check says what is missing, ends with 1 and changes nothing; after setup
   expect(await database.query(`SELECT FROM pg_namespace WHERE nspname LIKE 'workflow%'`)).toEqual([]);
 
   await setUp(database.url);
-  await database.query('DELETE FROM workflow_engine.migrations WHERE version > 1');
+  await database.query(`DELETE FROM workflow_engine.migrations WHERE version = ${ENGINE_VERSION}`);
   expect((await setUp(database.url, '--check')).stdout).toContain(
-    "✗ this project's tables (schema workflow_engine): version 1",
+    `✗ this project's tables (schema workflow_engine): version ${ENGINE_VERSION - 1}`,
   );
-  await database.query('INSERT INTO workflow_engine.migrations (version) VALUES (2)');
+  await database.query(`INSERT INTO workflow_engine.migrations (version) VALUES (${ENGINE_VERSION})`);
   const after = await setUp(database.url, '--check');
   expect(after.exitCode).toBe(0);
   expect(after.stdout).not.toMatch(/[✗·]/);
@@ -121,13 +122,13 @@ test('the SQL of --print, run by somebody else, does what setup does', async () 
 test('setup brings a database of an older version of this project up to date', async () => {
   const database = await createTestDatabase({ setUp: false });
   await setUp(database.url);
-  await database.query('DROP TABLE workflow_engine.model_calls, workflow_engine.workers');
-  await database.query('DELETE FROM workflow_engine.migrations WHERE version > 1');
+  await database.query(`DROP SCHEMA workflow_engine CASCADE; ${engineMigrations(0)[0]}; ${engineMigrations(0)[1]}`);
+  for (const statement of engineMigrations(0).slice(2, 4)) await database.query(statement);
   const example = () =>
     run(startProgram(join(PROJECT, 'index.ts'), [], { env: { WORKFLOW_POSTGRES_URL: database.url } }));
   const refused = await example();
   expect(refused.exitCode).toBe(1);
-  expect(refused.stderr).toContain('version 1 of 2');
+  expect(refused.stderr).toContain(`version 1 of ${ENGINE_VERSION}`);
   expect(refused.stderr).toContain('npm run postgres-world:setup');
 
   expect((await setUp(database.url)).exitCode).toBe(0);

@@ -8,6 +8,7 @@ import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { asInPsql } from './src/config/postgres-url.ts';
+import { createIsolation } from './src/isolation/isolate.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
@@ -18,6 +19,7 @@ import { keepSession } from './src/postgres/session.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
+import { driveOne } from './src/queue/drive-one.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
 import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
@@ -104,6 +106,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
   const world = composeWorld({ pool, pooled: database.pooled, listener, jobs, getDeploymentId }, config, opened);
 
+  const driving = { ...config, concurrency: config.queueConcurrency, boss, pool, session, listener, jobs };
   let worker: Worker | undefined;
   const running: RunningWorld = {
     world,
@@ -113,6 +116,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
     findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),
+    driveOne: (...run) => driveOne(driving, ...run),
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
     stop: async () => undefined,
   };
@@ -124,8 +128,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
   }
   if (config.worker) {
-    const concurrency = config.queueConcurrency;
-    worker = await takeWork({ ...config, concurrency, boss, pool, session, listener, jobs, deploymentIds }, opened);
+    worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
   }
 
   const everything = opened.move();

@@ -14,6 +14,9 @@ import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 /** Nothing that a replay could observe: no reason to wake the run. */
 const UNOBSERVED = new Set(['step_started', 'step_retrying']);
 
+/** What was executed has ended by itself. */
+const RESULTS = new Set(['step_completed', 'step_failed', 'step_retrying', 'wait_completed']);
+
 /** A replay would write these again; the next synchronous commit flushes them too. */
 const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
 
@@ -97,7 +100,10 @@ async function writeEvent(
 
   if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
-  if (run && order.last) await recordEvents(client, runId, order.last, wakes(event, result));
+  if (run && order.last) {
+    const isResult = RESULTS.has(event.eventType);
+    await recordEvents(client, runId, { lastEventId: order.last, wakes: wakes(event, result), isResult });
+  }
   return result;
 }
 

@@ -42,25 +42,41 @@ export async function lockLease(client: ClientBase, queueSchema: string, lease: 
   return rowCount === 1;
 }
 
-/** Notes the events that the open transaction wrote; `wakes` says whether a replay can observe one. */
-export async function recordEvents(client: ClientBase, runId: string, lastEventId: string, wakes: boolean) {
+/**
+ * Notes the events that the open transaction wrote.
+ * @param wakes whether a replay can observe one
+ * @param isResult whether something that was executed has ended by itself: the deaths before it count no more
+ */
+export async function recordEvents(
+  client: ClientBase,
+  runId: string,
+  { lastEventId, wakes, isResult }: { lastEventId: string; wakes: boolean; isResult: boolean },
+): Promise<void> {
   await client.query(
-    `UPDATE workflow_engine.run_progress SET wake_seq = wake_seq + $2, last_event_id = $3 WHERE run_id = $1`,
-    [runId, wakes ? 1 : 0, lastEventId],
+    `UPDATE workflow_engine.run_progress
+     SET wake_seq = wake_seq + $2, last_event_id = $3, deaths = CASE WHEN $4 THEN 0 ELSE deaths END
+     WHERE run_id = $1`,
+    [runId, wakes ? 1 : 0, lastEventId, isResult],
   );
 }
 
-/** The run's `wake_seq`; 0 for a run that does not exist yet. */
-export async function readWakeSeq(
+export interface RunProgress {
+  wakeSeq: number;
+  /** Of holders of its lease, or of the job of one of its steps, since the last recorded result. */
+  deaths: number;
+}
+
+/** Zeros for a run that does not exist yet. */
+export async function readProgress(
   client: ClientBase | Pool,
   runId: string,
   lock: '' | 'FOR UPDATE' = '',
-): Promise<number> {
-  const { rows } = await client.query<{ wake_seq: number }>(
-    `SELECT wake_seq FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
+): Promise<RunProgress> {
+  const { rows } = await client.query<RunProgress>(
+    `SELECT wake_seq AS "wakeSeq", deaths FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
     [runId],
   );
-  return rows[0]?.wake_seq ?? 0;
+  return rows[0] ?? { wakeSeq: 0, deaths: 0 };
 }
 
 /** How a run is left when there is nothing to do for it now. */

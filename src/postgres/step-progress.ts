@@ -1,7 +1,8 @@
 import type { EventResult } from '@workflow/world';
 import { RunExpiredError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
-import type { StepScope } from '../runtime/scope.ts';
+import { MustRunAloneError, type StepScope } from '../runtime/scope.ts';
+import { ALONE_AFTER_DEATHS } from './deaths.ts';
 
 export interface StepStart {
   runId: string;
@@ -14,6 +15,7 @@ export interface StepStart {
  * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
  * proves that the one before it never ended.
  * @throws RunExpiredError when the run has ended, or was removed
+ * @throws MustRunAloneError when workers died of the run, and this process has other work
  * @param start writes the event, in the open transaction
  */
 export async function chargeAttempt(
@@ -22,9 +24,11 @@ export async function chargeAttempt(
   start: () => Promise<EventResult>,
   scope: StepScope | undefined,
 ): Promise<EventResult> {
-  const { rows } = await client.query<{ interruptions: number; running: boolean; run_status: string }>(
-    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status
+  const { rows } = await client.query<{ interruptions: number; running: boolean; deaths: number; run_status: string }>(
+    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions,
+            coalesce(run.deaths, 0) AS deaths, r.status AS run_status
      FROM workflow.workflow_runs r
+     LEFT JOIN workflow_engine.run_progress run ON run.run_id = r.id
      LEFT JOIN workflow.workflow_steps s ON s.run_id = r.id AND s.step_id = $2
      LEFT JOIN workflow_engine.step_progress p ON p.step_id = s.step_id
      WHERE r.id = $1`,
@@ -33,6 +37,7 @@ export async function chargeAttempt(
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
   const runStatus = rows[0]?.run_status ?? 'gone';
   if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
+  if (rows[0]!.deaths >= ALONE_AFTER_DEATHS && !scope?.alone) throw new MustRunAloneError(runId);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();
   if (rows[0]?.running) {

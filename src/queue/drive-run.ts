@@ -1,8 +1,9 @@
 import type { Pool } from 'pg';
-import { readWakeSeq } from '../postgres/run-progress.ts';
+import { readProgress } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
+import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
-import type { Lease, StepMessage } from '../runtime/scope.ts';
+import { MustRunAloneError, type Lease, type StepMessage } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
 import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
@@ -21,6 +22,7 @@ const POLL_INTERVAL_MS = 3_000;
 const LOST_STEPS_INTERVAL_MS = 10_000;
 
 const REDELIVERY_SECONDS = 1;
+const LOOK_AGAIN_SECONDS = 3;
 
 const AFTER_OUTAGE_MS = 1_000;
 
@@ -30,6 +32,9 @@ export interface DriverContext {
   queues: QueueNames;
   deploymentId: string;
   stepSlots: Slots;
+  /** Whether this process has nothing but this run, and executes all of its steps: workers died of it. */
+  alone: boolean;
+  log(line: string): void;
   report: Report;
   trace: Trace;
   /** Calls back when somebody wakes the run; returns what stops that. */
@@ -43,7 +48,7 @@ export interface DriverContext {
  * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
  */
 export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
-  const { pool, jobs, queues, stepSlots, report } = context;
+  const { pool, jobs, queues, stepSlots, alone, report } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
   const startedAt = Date.now();
@@ -54,18 +59,25 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const stepSignal = AbortSignal.any([lease.signal, runEnded.signal]);
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
+  /** For another worker, or for later. When this process is alone, nobody takes it but the driver again. */
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
     await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
     queued.add(payload.stepId);
+    if (!alone) return;
+    const again = () => {
+      queued.delete(payload.stepId);
+      news.announce();
+    };
+    setTimeout(again, 1_000 * (delaySeconds ?? 0)).unref();
   };
 
   const executeHere = async (step: StepMessage) => {
     try {
-      const again = await executeStep(step, lease, context.deploymentId, context.trace, stepSignal);
+      const again = await executeStep(step, lease, { ...context, signal: stepSignal });
       if (again !== undefined) await toStepQueue(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
-      if (!stepSignal.aborted) {
+      if (!stepSignal.aborted && !(error instanceof MustRunAloneError)) {
         report(`Step ${step.payload.stepId}`, error);
         await toStepQueue(step, REDELIVERY_SECONDS).catch((cause: unknown) => report(`Run ${runId}`, cause));
       }
@@ -81,8 +93,13 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       const { stepId } = step.payload;
       if (executing.has(stepId) || queued.has(stepId)) continue;
       // A step from before this lease may be running elsewhere: its key in the queue finds out.
-      if (createdSteps.has(stepId) && stepSlots.tryTake()) executing.set(stepId, executeHere(step));
-      else await toStepQueue(step);
+      const mayBeElsewhere = !createdSteps.has(stepId);
+      if (mayBeElsewhere && !alone) await toStepQueue(step);
+      else if (mayBeElsewhere && (await jobs.isActive(queues.steps, stepId)))
+        await toStepQueue(step, LOOK_AGAIN_SECONDS);
+      else if (stepSlots.tryTake()) executing.set(stepId, executeHere(step));
+      // Alone, it gets the next slot that is free.
+      else if (!alone) await toStepQueue(step);
     }
   };
 
@@ -100,7 +117,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     for (;;) {
       if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
       if (Date.now() >= dueAt || lease.signal.aborted) return;
-      if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
+      const now = await readProgress(pool, runId).catch(() => undefined);
+      if (now && now.wakeSeq !== seenSeq) return;
       const lost = await findLostSteps();
       for (const stepId of lost) queued.delete(stepId);
       if (lost.length > 0) return;
@@ -112,9 +130,15 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
-    const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const progress = await retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const mustRunAlone = !alone && mustBeAlone(progress.deaths);
+    // Whoever fetches it next gives it a process of its own.
+    if (mustRunAlone && executing.size === 0) {
+      await jobs.replace(lease, runId, message);
+      return true;
+    }
     const replay = await replayRun(runId, message, lease, createdSteps);
-    const seenSeq = wakeSeq + replay.ownEvents;
+    const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       runEnded.abort('run ended');
       await jobs.cancelSteps(queues.steps, runId);
@@ -124,7 +148,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       await jobs.replace(lease, runId, continuation);
       return true;
     }
-    await dispatch(replay.requestedSteps);
+    if (!mustRunAlone) await dispatch(replay.requestedSteps);
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
     if (executing.size === 0) {

@@ -3,11 +3,11 @@ import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
-import { lockRun, readWakeSeq, recordPark, type Parking } from '../postgres/run-progress.ts';
+import { lockRun, readProgress, recordPark, type Parking } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import type { Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
-import { runIdOf, type JobData } from './messages.ts';
+import { runIdOf, type DeadLetter, type JobData } from './messages.ts';
 import type { OrphanedJob } from './orphaned-jobs.ts';
 import { reasonOf } from './report.ts';
 
@@ -23,6 +23,10 @@ export interface Jobs {
    * outdated by the time of the next; every way out of it was true at one moment after the event.
    */
   wake(queue: string, runId: string, data: JobData): Promise<void>;
+  /** Whether somebody holds the job of a run or a step. */
+  isActive(queue: string, key: string): Promise<boolean>;
+  /** Whether the job is still in the hands of who fetched it. */
+  isHeld(queue: string, attempt: { id: string; retryCount: number }): Promise<boolean>;
   /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
   cancelSteps(queue: string, runId: string): Promise<void>;
   /** Puts a step into its queue, unless it is there or being executed. */
@@ -37,8 +41,10 @@ export interface Jobs {
   /** Replaces a job by a new one with the same key, due after `delaySeconds`. Does nothing if it is not ours any more. */
   replace(lease: Lease, key: string, data: JobData, delaySeconds?: number): Promise<void>;
   complete(lease: Lease): Promise<void>;
-  /** Takes a job away from a holder that is gone, and makes it due. */
-  takeAway(job: OrphanedJob): Promise<void>;
+  /** One for each run, however often it is called. */
+  sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;
+  /** Takes jobs of a run away from holders that are gone, and makes them due. */
+  takeAway(runId: string, orphans: readonly OrphanedJob[]): Promise<void>;
   /** Lets the job be fetched again, after pg-boss's growing delay. */
   retry(lease: Lease, reason: unknown): Promise<void>;
 }
@@ -72,6 +78,16 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
   };
 
   return {
+    isActive,
+
+    async isHeld(queue, { id, retryCount }) {
+      const { rowCount } = await pool.query(
+        `SELECT FROM ${queueSchema}.job WHERE name = $1 AND id = $2 AND retry_count = $3 AND state = 'active'`,
+        [queue, id, retryCount],
+      );
+      return rowCount === 1;
+    },
+
     wake: (queue, runId, data) =>
       patiently(async () => {
         for (;;) {
@@ -117,7 +133,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         patiently(() =>
           transaction(pool, async (client) => {
             // The row before the job, as in every event: the same order everywhere, so no deadlock.
-            if ((await readWakeSeq(client, runId, 'FOR UPDATE')) !== parking.seenSeq) throw new RolledBack();
+            const { wakeSeq } = await readProgress(client, runId, 'FOR UPDATE');
+            if (wakeSeq !== parking.seenSeq) throw new RolledBack();
             await recordPark(client, runId, parking);
             await completeIn(client, lease);
             if (parking.delaySeconds !== undefined) await send(client, lease.queue, runId, data, parking.delaySeconds);
@@ -138,19 +155,29 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       await patiently(() => boss.complete(lease.queue, attemptOf(lease)));
     },
 
-    async takeAway({ queue, jobId, retryCount, key, runId }) {
-      await rolledBackIsFalse(() =>
-        transaction(pool, async (client) => {
-          await lockRun(client, runId);
-          const db = onPool(client);
-          const reason = { message: 'its holder is gone' };
-          const response = await boss.fail(queue, { id: jobId, retryCount }, reason, { db });
+    async sendDeadLetter(queue, runId, letter) {
+      await patiently(() => send(pool, queue, runId, letter));
+    },
+
+    async takeAway(runId, orphans) {
+      await transaction(pool, async (client) => {
+        await lockRun(client, runId);
+        let taken = 0;
+        for (const { queue, jobId, retryCount, key } of orphans) {
+          const options = { db: onPool(client) };
+          const response = await boss.fail(
+            queue,
+            { id: jobId, retryCount },
+            { message: 'its holder is gone' },
+            options,
+          );
           // Its holder was alive after all, and has settled it.
-          if (affected(response) === 0) throw new RolledBack();
-          await recordDeath(client, runId, key);
-          await boss.update(queue, undefined, { singletonKey: key, startAfter: 0, db });
-        }),
-      );
+          if (affected(response) === 0) continue;
+          taken += 1;
+          await boss.update(queue, undefined, { singletonKey: key, startAfter: 0, ...options });
+        }
+        if (taken > 0) await recordDeath(client, runId);
+      });
     },
 
     async retry(lease, reason) {

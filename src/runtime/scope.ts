@@ -39,6 +39,8 @@ export interface StepScope {
   stepId: string;
   deploymentId: string;
   lease: Lease;
+  /** Whether this process has nothing else to do. */
+  alone: boolean;
   /** Fires when the execution is not wanted any more: lease lost, shutdown, run cancelled. */
   signal: AbortSignal;
   /** Which execution of the step this is, interruptions included; from 1. */
@@ -71,4 +73,13 @@ export function currentStep(): StepScope {
 /** The job is not ours any more: somebody else goes on with it. */
 export class LeaseLostError extends Error {
   override name = 'LeaseLostError';
+}
+
+/** Workers died of the run: it must be driven, and its steps executed, in a process that has nothing else to do. */
+export class MustRunAloneError extends Error {
+  override name = 'MustRunAloneError';
+
+  constructor(runId: string) {
+    super(`${runId} must run alone: workers died of it`);
+  }
 }

@@ -5,6 +5,7 @@ import { ConfigError } from '../src/config/config.ts';
 import { startOnce } from '../src/runtime/start-once.ts';
 import { createApplication, type Application } from './support/application.ts';
 import type { TestDatabase } from './support/database.ts';
+import { startForgetfulProxy } from './support/forgetful-proxy.ts';
 import { PROJECT, run, startProgram, type Program } from './support/program.ts';
 import { areSettled, prune, rowsOf } from './support/runs.ts';
 import { until } from './support/until.ts';
@@ -55,8 +56,8 @@ test('20 callers in 4 processes use a key at the same moment: they get one run, 
   const [{ runId } = { runId: '' }] = outcomes;
 
   expect(outcomes).toHaveLength(20);
-  expect(outcomes.filter(({ isNew }) => isNew)).toEqual([{ runId, isNew: true }]);
-  expect(outcomes.filter(({ isNew }) => !isNew)).toEqual(Array(19).fill({ runId, isNew: false }));
+  expect(new Set(outcomes.map((outcome) => outcome.runId))).toEqual(new Set([runId]));
+  expect(outcomes.filter(({ isNew }) => isNew)).toHaveLength(1);
   expect(await app.ended(runId)).toEqual({ status: 'completed' });
   expect(await app.ask('result', runId)).toEqual([12]);
   expect(await app.executions()).toHaveLength(3);
@@ -88,6 +89,20 @@ test('a caller is killed before its first message is sent: the next one gets the
   expect(await app.executions()).toHaveLength(2);
 });
 
+test('the answer to the commit gets lost: the caller finds out that it has started the run', async () => {
+  const app = await createApplication();
+  const proxy = await startForgetfulProxy(app.url, 'INSERT INTO workflow_engine.start_keys');
+  const env = { ...app.env, WORKFLOW_POSTGRES_URL: proxy.url };
+  const args = ['start-once', 'sequenceWorkflow', '[2]', 'order-1'];
+
+  const [outcome] = linesOf(await run(startProgram(PROCESS, args, { env })));
+
+  expect(proxy.lostAnswers()).toBe(1);
+  const [{ id } = { id: '' }] = await app.query<{ id: string }>('SELECT id FROM workflow_runs');
+  expect(outcome).toEqual({ runId: id, isNew: true });
+  expect(await app.query('SELECT FROM workflow_queue.job')).toHaveLength(1);
+});
+
 test('a key that has started something else is refused, with the run that has it', async () => {
   const app = await createApplication();
   const { runId } = await ask(app, 'sequenceWorkflow', [2], 'order-1');
@@ -102,7 +117,24 @@ test('a key that has started something else is refused, with the run that has it
   expect(otherArguments).toMatchObject({ name: 'StartKeyConflictError', runId });
   expect(otherArguments.message).toContain('which has other arguments');
   expect(await app.query('SELECT FROM workflow_runs')).toHaveLength(1);
-  expect(await app.query('SELECT FROM workflow_queue.job')).toHaveLength(1);
+  // Its message has no input: after a prune, it must not begin the run once more.
+  expect(await app.query(`SELECT data #> '{payload,runInput}' AS input FROM workflow_queue.job`)).toEqual([
+    { input: null },
+  ]);
+});
+
+// vercel/workflow #2376
+test('a step that is executed again does not start its child run again', async () => {
+  const app = await createApplication();
+  await app.startWorker();
+  const [parent = ''] = await app.start('parentWorkflow', [2]);
+
+  expect(await app.ended(parent)).toEqual({ status: 'completed' });
+
+  const [child = ''] = await app.ask<string>('result', parent);
+  expect(await app.ended(child)).toEqual({ status: 'completed' });
+  expect(await app.query('SELECT attempt FROM workflow_steps WHERE run_id = $1', [parent])).toEqual([{ attempt: 2 }]);
+  expect(await app.query('SELECT FROM workflow_runs')).toHaveLength(2);
 });
 
 test("another application's key is another key", async () => {
@@ -176,7 +208,9 @@ test.each([
   ['\ud800', 'half a surrogate pair'],
   [undefined as unknown as string, 'is not a string: it is undefined'],
 ])('the key %j is refused before anything is started', async (key, problem) => {
-  const starting = startOnce({ workflowId: 'workflow//./x//y' }, [], { key });
+  const workflow = async (count: number) => `${count}`;
+  // Typed as `start()` is.
+  const starting: Promise<{ returnValue: Promise<string> }> = startOnce(workflow, [1], { key });
 
   await expect(starting).rejects.toThrow(ConfigError);
   await expect(starting).rejects.toThrow(problem);

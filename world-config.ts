@@ -31,6 +31,7 @@ import { STREAM_CHANNEL } from './src/streams/chunks.ts';
 import { createStreamer } from './src/streams/streamer.ts';
 
 export type { WorldConfig } from './src/config/config.ts';
+export { startOnce, StartKeyConflictError } from './src/runtime/start-once.ts';
 export type { RunningWorld } from './src/runtime/current-world.ts';
 
 /** The configuration: the environment and `.env`, and over it what is given here. */

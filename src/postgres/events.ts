@@ -8,6 +8,7 @@ import { createEventOrder } from './event-order.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
+import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { chargeAttempt } from './step-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
@@ -35,16 +36,19 @@ export interface EventsOptions {
   onCancelled(runId: string): Promise<void>;
 }
 
+type Params = CreateEventParams & StartKeyParams;
+
 /**
  * The events of world-postgres, each in one transaction with everything that belongs to it
  * (see "One transaction per event" in docs/ARCHITECTURE.md).
  * @throws LeaseLostError when written in the name of a lease that is gone
+ * @throws StartKeyTakenError when the run was to begin under a key that another run has
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
   const { pool, stock } = options;
   const nextRunId = monotonicFactory();
 
-  async function create(givenRunId: string | null, event: AnyEventRequest, params?: CreateEventParams) {
+  async function create(givenRunId: string | null, event: AnyEventRequest, params?: Params) {
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
@@ -77,10 +81,13 @@ async function writeEvent(
   { stock, queueSchema, jobPrefix }: EventsOptions,
   runId: string,
   event: AnyEventRequest,
-  params: CreateEventParams | undefined,
+  params: Params | undefined,
   scope: Scope | undefined,
   endedStreams: ReadonlySet<string>,
 ): Promise<EventResult> {
+  const key = params?.startKey;
+  // First, so that whoever waits for the key holds nothing yet.
+  if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
   const seed = seedOf(event);
   if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
   const run = await lockRun(client, runId);

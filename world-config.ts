@@ -122,6 +122,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
   }
   if (config.worker) {
+    if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());
     const concurrency = config.queueConcurrency;
     worker = await takeWork({ ...config, concurrency, boss, pool, listener, jobs, deploymentIds }, opened);
   }
@@ -138,7 +139,6 @@ async function loadBundles({ load }: Compiled): Promise<void> {
 }
 
 async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
-  opened.use(await startSimulatedApi());
   opened.use(await registerWorker(options.pool, options));
   return opened.adopt(startWorker(options), (it) => it.stop());
 }

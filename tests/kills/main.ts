@@ -38,6 +38,7 @@ async function main(command: KillsCommand): Promise<number> {
     process.stdout.write(`${KILLS_USAGE}\n`);
     return 0;
   }
+  output.note(`Seed ${command.seed}`);
   const database = await createDatabase();
   const start = await createStarter(database);
   const crew = createCrew(database);

@@ -7,7 +7,7 @@ const KILLED_MS = 10_000;
 const HUNG_MS = 40_000;
 
 test(
-  'the runs of 20 killed and 2 hung workers go on elsewhere within seconds, and no completed step runs again',
+  'the runs of 20 killed, 2 hung and 2 cut off workers go on elsewhere within seconds, and no completed step runs again',
   { timeout: 900_000 },
   async () => {
     const env = { TEST_POSTGRES_URL: inject('serverUrl') };
@@ -22,8 +22,10 @@ test(
       measurements.filter((measurement) => measurement.blow === blow).map(({ latencyMs }) => latencyMs);
     expect(latencies('killed')).toHaveLength(20);
     expect(Math.max(...latencies('killed'))).toBeLessThan(KILLED_MS);
-    expect(latencies('hung')).toHaveLength(2);
-    expect(Math.max(...latencies('hung'))).toBeLessThan(HUNG_MS);
+    for (const blow of ['hung', 'cut off']) {
+      expect(latencies(blow)).toHaveLength(2);
+      expect(Math.max(...latencies(blow))).toBeLessThan(HUNG_MS);
+    }
     // Not all of the moments were between two steps.
     expect(measurements.some(({ repeated }) => repeated > 0)).toBe(true);
   },

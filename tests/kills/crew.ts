@@ -1,12 +1,15 @@
 import { join } from 'node:path';
 import type { TestDatabase } from '../support/database.ts';
 import { PROJECT, startProgram, type Program } from '../support/program.ts';
+import { startProxy, type Proxy } from '../support/proxy.ts';
 import { until } from '../support/until.ts';
 
 export interface Member {
   /** Its sessions in the database have this name. */
   name: string;
   program: Program;
+  /** Between it and the database, if it was started with one. */
+  network: Proxy | undefined;
 }
 
 /** The workers on one database. */
@@ -17,12 +20,15 @@ export interface Crew {
   driverOf(runId: string): Promise<Member>;
   /** It is dead, or about to be. */
   remove(member: Member): void;
+  /** Ends all. */
+  dismiss(): Promise<void>;
   readonly size: number;
 }
 
 const PROCESS = join(PROJECT, 'tests/fixtures/process.ts');
 
-export function createCrew({ url, query }: TestDatabase): Crew {
+/** @param network whether that of each member can be cut */
+export function createCrew({ url, query }: TestDatabase, network: boolean): Crew {
   const members = new Set<Member>();
   const killed: Member[] = [];
   let hired = 0;
@@ -33,9 +39,11 @@ export function createCrew({ url, query }: TestDatabase): Crew {
 
   const hire = async () => {
     hired += 1;
-    const name = `worker-${hired}`;
-    const env = { WORKFLOW_POSTGRES_URL: withParameter(url, 'application_name', name) };
-    const member = { name, program: startProgram(PROCESS, ['worker'], { env }) };
+    const name = `${network ? 'distant' : 'near'}-worker-${hired}`;
+    const own = withParameter(url, 'application_name', name);
+    const proxy = network ? await startProxy(own) : undefined;
+    const env = { WORKFLOW_POSTGRES_URL: proxy?.url ?? own };
+    const member = { name, network: proxy, program: startProgram(PROCESS, ['worker'], { env }) };
     members.add(member);
     await member.program.says('"ready":true');
   };
@@ -58,6 +66,11 @@ export function createCrew({ url, query }: TestDatabase): Crew {
     remove(member) {
       members.delete(member);
       killed.push(member);
+    },
+    async dismiss() {
+      for (const { program } of members) program.kill('SIGTERM');
+      await Promise.all([...members].map(({ program }) => program.exited));
+      members.clear();
     },
   };
 }

@@ -9,7 +9,7 @@ import { UsageError } from '../../src/cli/usage-error.ts';
 import { endWith } from '../support/on-end.ts';
 import { createRandom } from '../support/random.ts';
 import { KILLS_USAGE, parseKillsCommand, type KillsCommand } from './arguments.ts';
-import { createCrew } from './crew.ts';
+import { createCrew, type Crew } from './crew.ts';
 import { measure, type Blow, type Measurement } from './measure.ts';
 import { createReport, describeReport } from './report.ts';
 import { createDatabase, createStarter } from './setting.ts';
@@ -41,13 +41,9 @@ async function main(command: KillsCommand): Promise<number> {
   output.note(`Seed ${command.seed}`);
   const database = await createDatabase();
   const start = await createStarter(database);
-  const crew = createCrew(database);
   const random = createRandom(command.seed);
   const measurements: Measurement[] = [];
-  for (const { blow, times } of [
-    { blow: 'killed', times: command.kills },
-    { blow: 'hung', times: command.hangs },
-  ] satisfies { blow: Blow; times: number }[]) {
+  const strike = async (crew: Crew, blow: Blow, times: number) => {
     for (let n = 0; n < times; stopping.throwIfAborted()) {
       if (crew.size < 2) await crew.fill(CREW_SIZE);
       const situation = SITUATIONS[Math.floor(n / 2) % SITUATIONS.length]!;
@@ -58,7 +54,14 @@ async function main(command: KillsCommand): Promise<number> {
       const { latencyMs, survivors } = measurement;
       output.note(`${n} of ${times}: ${blow} ${situation.name}, ${survivors} left: ${latencyMs} ms`);
     }
-  }
+  };
+  const near = createCrew(database, false);
+  await strike(near, 'killed', command.kills);
+  await near.dismiss();
+  const distant = createCrew(database, true);
+  await strike(distant, 'hung', command.hangs);
+  await strike(distant, 'cut off', command.hangs);
+
   const report = createReport(command.seed, measurements);
   output.result({ text: describeReport(report), document: report });
   return report.violations.length === 0 ? 0 : 1;

@@ -4,8 +4,8 @@ import { until } from '../support/until.ts';
 import type { Crew, Member } from './crew.ts';
 import type { Situation } from './situations.ts';
 
-/** How a worker goes. */
-export type Blow = 'killed' | 'hung';
+/** How a worker goes: by SIGKILL, by SIGSTOP, or without its network. */
+export type Blow = 'killed' | 'hung' | 'cut off';
 
 export interface Measurement {
   blow: Blow;
@@ -42,7 +42,8 @@ export async function measure(options: MeasureOptions): Promise<Measurement | un
 
   const [clock] = await database.query<{ at: Date }>('SELECT clock_timestamp() AS at');
   crew.remove(victim);
-  victim.program.kill(blow === 'killed' ? 'SIGKILL' : 'SIGSTOP');
+  if (blow === 'cut off') victim.network?.cut('silently');
+  else victim.program.kill(blow === 'killed' ? 'SIGKILL' : 'SIGSTOP');
   await untilSilent(database, victim, blow);
   const before = await readLog(database, runId);
   if (before.ended) {
@@ -51,7 +52,8 @@ export async function measure(options: MeasureOptions): Promise<Measurement | un
   }
 
   const latencyMs = await until(`${runId} goes on`, () => readLatency(database, runId, before.lastEventId, clock!.at));
-  if (blow === 'hung') victim.program.kill('SIGKILL');
+  // That it does no harm when it comes back is shown by tests/chaos.
+  victim.program.kill('SIGKILL');
   const { status } = await until(`${runId} has ended`, async () => {
     const log = await readLog(database, runId);
     return log.ended && log;

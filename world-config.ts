@@ -129,6 +129,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
   }
   if (config.worker) {
+    if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());
     worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
   }
 
@@ -144,7 +145,6 @@ async function loadBundles({ load }: Compiled): Promise<void> {
 }
 
 async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
-  opened.use(await startSimulatedApi());
   opened.use(await registerWorker(options.pool, options));
   return opened.adopt(startWorker(options), (it) => it.stop());
 }

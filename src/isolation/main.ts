@@ -13,7 +13,7 @@ for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, sto
 const tell = (message: FromIsolated) => void process.send?.(message, () => undefined);
 
 const [{ config, handedOver }] = (await once(process, 'message')) as [Assignment];
-await using _api = await startSimulatedApi();
+await using _api = config.simulatedApiUrl ? undefined : await startSimulatedApi();
 const world = await runWorld({ ...config, worker: false, log: (line) => tell({ kind: 'log', line }) });
 await world.driveOne(handedOver, () => tell({ kind: 'held' }), stopping.signal);
 await stopWorld();

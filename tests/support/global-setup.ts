@@ -29,7 +29,8 @@ export default async function setup(project: TestProject) {
   };
 }
 
-async function provideServer(url: string | undefined): Promise<AsyncDisposable & { connectionString: string }> {
+/** @param url of a superuser; undefined: an embedded server of the tests' own */
+export async function provideServer(url: string | undefined): Promise<AsyncDisposable & { connectionString: string }> {
   if (url) return { connectionString: url, [Symbol.asyncDispose]: async () => undefined };
   const directory = join(import.meta.dirname, '../../.test');
   await mkdir(directory, { recursive: true });

@@ -1,7 +1,15 @@
 import type { EventResult } from '@workflow/world';
-import { RunExpiredError } from '@workflow/errors';
+import { RunExpiredError, TooEarlyError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
 import type { StepScope } from '../runtime/scope.ts';
+
+interface StepState {
+  run_status: string;
+  running: boolean;
+  interruptions: number;
+  /** Until it may be tried again; null for a step that does not wait for that. */
+  retry_seconds: number | null;
+}
 
 export interface StepStart {
   runId: string;
@@ -14,6 +22,7 @@ export interface StepStart {
  * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
  * proves that the one before it never ended.
  * @throws RunExpiredError when the run has ended, or was removed
+ * @throws TooEarlyError when the step failed and is not to be tried again yet
  * @param start writes the event, in the open transaction
  */
 export async function chargeAttempt(
@@ -22,8 +31,9 @@ export async function chargeAttempt(
   start: () => Promise<EventResult>,
   scope: StepScope | undefined,
 ): Promise<EventResult> {
-  const { rows } = await client.query<{ interruptions: number; running: boolean; run_status: string }>(
-    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status
+  const { rows } = await client.query<StepState>(
+    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status,
+            ceil(extract(epoch FROM s.retry_after - now()::timestamp))::integer AS retry_seconds
      FROM workflow.workflow_runs r
      LEFT JOIN workflow.workflow_steps s ON s.run_id = r.id AND s.step_id = $2
      LEFT JOIN workflow_engine.step_progress p ON p.step_id = s.step_id
@@ -33,6 +43,7 @@ export async function chargeAttempt(
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
   const runStatus = rows[0]?.run_status ?? 'gone';
   if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
+  await awaitRetry(client, stepId, rows[0]?.retry_seconds ?? null);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();
   if (rows[0]?.running) {
@@ -48,4 +59,11 @@ export async function chargeAttempt(
     result.step.attempt -= interruptions;
   }
   return result;
+}
+
+/** In the place of world-postgres, which compares with the clock of its process. */
+async function awaitRetry(client: ClientBase, stepId: string, seconds: number | null): Promise<void> {
+  if (seconds === null) return;
+  if (seconds > 0) throw new TooEarlyError(`Cannot start ${stepId} yet`, { retryAfter: seconds });
+  await client.query('UPDATE workflow.workflow_steps SET retry_after = NULL WHERE step_id = $1', [stepId]);
 }

@@ -44,7 +44,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const { pool, jobs, queues, stepSlots, report } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   const executing = new Map<string, Promise<void>>();
   const queued = new Set<string>();
   const createdSteps = new Set<string>();
@@ -86,10 +86,10 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
-    const dueAt = Date.now() + dueInSeconds * 1_000;
+    const dueAt = performance.now() + dueInSeconds * 1_000;
     for (;;) {
-      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
-      if (Date.now() >= dueAt || lease.signal.aborted) return;
+      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - performance.now())))) return;
+      if (performance.now() >= dueAt || lease.signal.aborted) return;
       if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
     }
   };
@@ -107,7 +107,11 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       await jobs.cancelSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
-    if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
+    if (
+      executing.size === 0 &&
+      replay.requestedSteps.length > 0 &&
+      performance.now() - startedAt > HAND_OVER_AFTER_MS
+    ) {
       await jobs.replace(lease, runId, continuation);
       return true;
     }

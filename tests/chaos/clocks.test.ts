@@ -53,8 +53,9 @@ function expectTimesKept(log: readonly LoggedEvent[], waitMs: number): void {
   expect(times).toEqual(times.toSorted((a, b) => a - b));
   const pauses = log.flatMap(({ type, subject, at }, index) => {
     const end = ENDS[type];
-    const ended = end && log.slice(index).find((event) => event.type === end && event.subject === subject);
-    return end ? [(ended?.at ?? NaN) - at] : [];
+    if (end === undefined) return [];
+    const ended = log.slice(index).find((event) => event.type === end && event.subject === subject);
+    return [ended ? ended.at - at : NaN];
   });
   expect(pauses).toHaveLength(3);
   for (const pause of pauses) {
@@ -77,19 +78,19 @@ async function expectNoLeaseLost({ query }: Application): Promise<void> {
 describe('when the clock of a worker is wrong', () => {
   const waitMs = 3_000;
 
-  test.for([
-    ['two minutes ahead', 2 * MINUTES],
-    ['two minutes behind', -2 * MINUTES],
-  ] as const)('%s, sleeps and retries last as long as they would anywhere', async ([, shiftMs]) => {
-    const app = await createApplication();
-    await app.startWorker(clockWrongBy(shiftMs));
-    const [runId = ''] = await ask<string[]>(app, shiftMs, 'start', 'patientWorkflow', JSON.stringify([waitMs]));
-    expect(await app.ended(runId)).toEqual({ status: 'completed' });
-
-    const log = await readLog(app, runId);
-    expectTimesKept(log, waitMs);
-    expectClockOf(log, await ask<number[]>(app, 0, 'result', runId));
-    await expectNoLeaseLost(app);
+  test('sleeps and retries last as long as they would anywhere, be it two minutes ahead or behind', async () => {
+    const onOneWorker = async (shiftMs: number) => {
+      const app = await createApplication();
+      const parameters = JSON.stringify([waitMs]);
+      const [[runId = '']] = await Promise.all([
+        ask<string[]>(app, shiftMs, 'start', 'patientWorkflow', parameters),
+        app.startWorker(clockWrongBy(shiftMs)),
+      ]);
+      expect(await app.ended(runId)).toEqual({ status: 'completed' });
+      expectTimesKept(await readLog(app, runId), waitMs);
+      await expectNoLeaseLost(app);
+    };
+    await Promise.all([onOneWorker(2 * MINUTES), onOneWorker(-2 * MINUTES)]);
   });
 
   test.for([

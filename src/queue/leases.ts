@@ -23,7 +23,7 @@ export interface Leases extends Disposable {
 export function createLeases(boss: PgBoss): Leases {
   let closed = false;
   let lastGoodRefresh = performance.now();
-  let refreshBegan = 0;
+  let refreshBegan = -Infinity;
   // pg-boss keeps a job's id across retries: the same process may hold it again under the next count.
   const held = new Map<string, { lease: Lease; aborter: AbortController }>();
   const keyOf = ({ jobId, retryCount }: Pick<Lease, 'jobId' | 'retryCount'>) => `${jobId}:${retryCount}`;
@@ -51,7 +51,7 @@ export function createLeases(boss: PgBoss): Leases {
     // One that failed is tried again at the next turn, until the doubt above.
     void refresh()
       .catch(() => undefined)
-      .finally(() => (refreshBegan = 0));
+      .finally(() => (refreshBegan = -Infinity));
   }, REFRESH_INTERVAL_MS);
 
   return {

@@ -72,7 +72,8 @@ function expectClockOf(log: readonly LoggedEvent[], seen: readonly number[]): vo
 
 async function expectNoLeaseLost({ query }: Application): Promise<void> {
   expect(await query('SELECT name, singleton_key FROM workflow_queue.job WHERE retry_count > 0')).toEqual([]);
-  expect(await query('SELECT step_id FROM workflow_engine.step_progress WHERE interruptions > 0')).toEqual([]);
+  expect(await query('SELECT step_id FROM workflow_engine.step_progress WHERE interruptions + deaths > 0')).toEqual([]);
+  expect(await query('SELECT run_id FROM workflow_engine.run_progress WHERE deaths > 0')).toEqual([]);
 }
 
 describe('when the clock of a worker is wrong', () => {
@@ -121,6 +122,20 @@ describe('when the clock of a worker is wrong', () => {
       expect(jobs).toBeLessThan(15);
     },
   );
+});
+
+test('a worker keeps its run when its clock is set right, two minutes forward, in the middle of a step', async () => {
+  const app = await createApplication();
+  const [worker, [runId = '']] = await Promise.all([
+    app.startWorker(clockWrongBy(-2 * MINUTES)),
+    // Longer than it takes a worker to look twice at when it last heard of its leases.
+    ask<string[]>(app, 0, 'start', 'lastingWorkflow', '[8000]'),
+  ]);
+  await until('the step is being executed', async () => (await app.executions()).length > 0);
+  worker.kill('SIGUSR2');
+  expect(await app.ended(runId)).toEqual({ status: 'completed' });
+  expect(await app.executions()).toHaveLength(1);
+  await expectNoLeaseLost(app);
 });
 
 test('workers whose clocks are four minutes apart share runs: steps, sleeps, retries and hooks', async () => {

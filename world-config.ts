@@ -11,6 +11,7 @@ import { asInPsql } from './src/config/postgres-url.ts';
 import { createIsolation } from './src/isolation/isolate.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
+import { startDatabaseClock, type DatabaseClock } from './src/postgres/database-clock.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
 import { createListener, notify, type Listener } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
@@ -26,6 +27,7 @@ import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED, type Compiled } from './src/runtime/compile.ts';
 import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
+import { replayBy } from './src/runtime/replay-clock.ts';
 import { settleBoth } from './src/runtime/settle-both.ts';
 import { STREAM_CHANNEL } from './src/streams/chunks.ts';
 import { createStreamer } from './src/streams/streamer.ts';
@@ -100,12 +102,14 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
   const session = database.listenString === undefined ? undefined : opened.use(keepSession(database.listenString));
   const listener = createListener(session, channels);
-  const health = opened.use(startHealthCheck(pool));
+  const clock = await startDatabaseClock(pool);
+  opened.use(replayBy(clock.now));
+  const health = opened.use(startHealthCheck(clock.measure));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
   const getDeploymentId = async () =>
     (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
-  const world = composeWorld({ pool, pooled: database.pooled, listener, jobs, getDeploymentId }, config, opened);
+  const world = composeWorld({ pool, pooled: database.pooled, clock, listener, jobs, getDeploymentId }, config, opened);
 
   const driving = { ...config, concurrency: config.queueConcurrency, boss, pool, session, listener, jobs };
   let worker: Worker | undefined;
@@ -113,6 +117,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     world,
     config,
     pool,
+    now: clock.now,
     workflows,
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
@@ -152,6 +157,7 @@ async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): P
 interface Parts {
   pool: Pool;
   pooled: boolean;
+  clock: DatabaseClock;
   listener: Listener;
   jobs: Jobs;
   getDeploymentId(): Promise<string>;
@@ -159,14 +165,14 @@ interface Parts {
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
-  { pool, pooled, listener, jobs, getDeploymentId }: Parts,
+  { pool, pooled, clock, listener, jobs, getDeploymentId }: Parts,
   { jobPrefix, queueSchema }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
-  const storage = createStorage({ pool, pooled, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
+  const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

@@ -43,7 +43,7 @@ test('--help fits into a terminal of 80 columns', () => {
 
 test('a step that is retried is shown with its reason and when it is tried again', () => {
   const shown: string[] = [];
-  using progress = createProgress({ progress: (line) => shown.push(line), countdown: () => undefined });
+  using progress = createProgress({ progress: (line) => shown.push(line), countdown: () => undefined }, Date.now);
   const [createdAt, startedAt, endedAt, dueAt] = [0, 1_000, 1_400, 6_400].map((ms) => new Date(ms));
   const common = {
     kind: 'step',

@@ -4,7 +4,9 @@ import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
 import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
 import { endStream } from '../streams/chunks.ts';
+import type { DatabaseClock } from './database-clock.ts';
 import { createEventOrder } from './event-order.ts';
+import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
@@ -28,6 +30,7 @@ export interface EventsOptions {
   pool: Pool;
   /** world-postgres's own, on a JoinedPool. */
   stock: Storage['events'];
+  clock: DatabaseClock;
   jobPrefix: string;
   queueSchema: string;
   /** Called after the commit with each stream that ended in it. */
@@ -45,10 +48,11 @@ type Params = CreateEventParams & StartKeyParams;
  * @throws StartKeyTakenError when the run was to begin under a key that another run has
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
-  const { pool, stock } = options;
+  const { pool, clock } = options;
   const nextRunId = monotonicFactory();
 
-  async function create(givenRunId: string | null, event: AnyEventRequest, params?: Params) {
+  async function create(givenRunId: string | null, given: AnyEventRequest, params?: Params) {
+    const event = byDatabaseClock(given, clock);
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
@@ -73,7 +77,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     return result;
   }
 
-  return { ...stock, create };
+  return { ...options.stock, create };
 }
 
 async function writeEvent(
@@ -97,9 +101,15 @@ async function writeEvent(
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
   }
 
+  // Others may end a wait before its time, to skip it.
+  if (scope?.kind === 'replay' && event.eventType === 'wait_completed')
+    await refuseEarlyEnd(client, runId, event.correlationId);
+
   const order = createEventOrder(run?.lastEventId);
   const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
-  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), order.renumber);
+  const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
+  const mapValue = (value: unknown) => stamp(order.renumber(value));
+  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
   const result =
     event.eventType === 'step_started'
       ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, stepOf(scope))
@@ -108,8 +118,14 @@ async function writeEvent(
   if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
   if (run && order.last) {
-    const isResult = RESULTS.has(event.eventType);
-    await recordEvents(client, runId, { lastEventId: order.last, wakes: wakes(event, result), isResult });
+    const written = {
+      previous: run.lastEventId,
+      ids: order.ids,
+      wakes: wakes(event, result),
+      isResult: RESULTS.has(event.eventType),
+    };
+    const movedTo = await recordEvents(client, runId, written);
+    if (movedTo && result.event) result.event.createdAt = movedTo;
   }
   return result;
 }

@@ -51,7 +51,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const { pool, jobs, queues, stepSlots, alone, report } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   const executing = new Map<string, Promise<void>>();
   const queued = new Set<string>();
   const createdSteps = new Set<string>();
@@ -103,20 +103,20 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     }
   };
 
-  let lookedForLostSteps = Date.now();
+  let lookedForLostSteps = performance.now();
   /** Steps whose jobs are gone without a result: nobody else would miss them while the run is active. */
   const findLostSteps = async (): Promise<string[]> => {
-    if (queued.size === 0 || Date.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
-    lookedForLostSteps = Date.now();
+    if (queued.size === 0 || performance.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
+    lookedForLostSteps = performance.now();
     return jobs.findLostSteps(queues.steps, [...queued]).catch(() => []);
   };
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
-    const dueAt = Date.now() + dueInSeconds * 1_000;
+    const dueAt = performance.now() + dueInSeconds * 1_000;
     for (;;) {
-      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
-      if (Date.now() >= dueAt || lease.signal.aborted) return;
+      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - performance.now())))) return;
+      if (performance.now() >= dueAt || lease.signal.aborted) return;
       const now = await readProgress(pool, runId).catch(() => undefined);
       if (now && now.wakeSeq !== seenSeq) return;
       const lost = await findLostSteps();
@@ -144,7 +144,11 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       await jobs.cancelSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
-    if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
+    if (
+      executing.size === 0 &&
+      replay.requestedSteps.length > 0 &&
+      performance.now() - startedAt > HAND_OVER_AFTER_MS
+    ) {
       await jobs.replace(lease, runId, continuation);
       return true;
     }

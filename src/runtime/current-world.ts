@@ -10,6 +10,8 @@ export interface RunningWorld {
   config: WorldConfig;
   /** Its connections, for SQL beside the World's. */
   pool: Pool;
+  /** Milliseconds since 1970 by the database's clock, which all times of runs are taken from. */
+  now(): number;
   /** Function name → what `start()` takes. */
   workflows: Record<string, { workflowId: string }>;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */

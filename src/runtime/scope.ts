@@ -63,6 +63,10 @@ export function scopeOf(runId: string): Scope | undefined {
   return scope?.runId === runId ? scope : undefined;
 }
 
+export function isReplaying(): boolean {
+  return scopes.getStore()?.kind === 'replay';
+}
+
 /** @throws Error outside of a step that a worker of this project executes */
 export function currentStep(): StepScope {
   const scope = scopes.getStore();

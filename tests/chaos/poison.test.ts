@@ -34,8 +34,8 @@ test('a run that eight workers die of is failed with a dead letter, alone at las
     [poisoned],
   );
   expect(letter?.reason).toMatch(/^8 workers died .* index\.ts redrive wrun_/);
-  const status = await run(startProgram(INDEX, ['status', poisoned, '--json'], { env: app.env }));
-  expect(JSON.parse(status.stdout)).toMatchObject({ status: 'failed', error: letter?.reason });
+  const shown = await run(startProgram(INDEX, ['status', poisoned, '--json'], { env: app.env }));
+  expect(JSON.parse(shown.stdout)).toMatchObject({ status: 'failed', error: letter?.reason });
   const ended = await Promise.all(neighbours.map(app.ended));
   expect(ended.map(({ status }) => status)).toEqual(Array(6).fill('completed'));
   // Interruptions are no attempts: each neighbour has only one to lose.

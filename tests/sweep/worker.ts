@@ -1,0 +1,47 @@
+/** A worker that does what its parent tells it to, and that can be told to die. */
+import { arm, countedStatements } from './statements.ts';
+import { join } from 'node:path';
+import { runWorld } from '../../world-config.ts';
+import { READ_PATIENCE_MS, type Command, type Commands } from './commands.ts';
+
+process.once('disconnect', () => process.exit(1));
+
+const { workflows } = await runWorld({
+  model: 'simulated',
+  workflowFiles: [join(import.meta.dirname, 'workflow.ts')],
+});
+const { getRun, resumeHook, start } = await import('workflow/api');
+
+const commands: Commands = {
+  async start(token, dieBefore) {
+    arm(dieBefore);
+    return (await start(workflows.everythingWorkflow!, [token])).runId;
+  },
+  async resume(token) {
+    await resumeHook(token, { answer: 'yes' });
+  },
+  result: (runId) => getRun(runId).returnValue,
+  async read(runId) {
+    const chunks: unknown[] = [];
+    const reader = getRun(runId).getReadable().getReader();
+    const timer = setTimeout(() => void reader.cancel(), READ_PATIENCE_MS);
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value);
+    }
+    clearTimeout(timer);
+    return chunks;
+  },
+  statements: async () => countedStatements(),
+};
+
+process.on('message', async ({ id, name, args }: Command) => {
+  const run = commands[name] as (...given: unknown[]) => Promise<unknown>;
+  const answer = await run(...args).then(
+    (value) => ({ id, value }),
+    (error: Error) => ({ id, error: error.message }),
+  );
+  process.send?.(answer);
+});
+process.send?.({ ready: true });

@@ -43,7 +43,7 @@ function readArguments() {
     return { ...values, number };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
-    process.exit(2);
+    return process.exit(2);
   }
 }
 

@@ -34,11 +34,10 @@ interface RunState {
 }
 
 /** One database, in which one worker after the other dies, each of its own statement; the next takes over. */
-export interface Lane {
+export interface Lane extends AsyncDisposable {
   sweep(k: number): Promise<Outcome>;
   /** What the workers wrote. */
   output(): string;
-  close(): Promise<void>;
 }
 
 /** @param pool of the database; `env` leads the workers to it */
@@ -108,7 +107,7 @@ export function createLane(pool: Pool, env: Record<string, string>): Lane {
   return {
     sweep,
     output: () => output + (worker?.output ?? ''),
-    async close() {
+    async [Symbol.asyncDispose]() {
       await worker?.kill();
       await pool.end();
     },

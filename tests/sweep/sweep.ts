@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Pool } from 'pg';
 import { CREATE_EXECUTIONS } from '../support/executions-table.ts';
 import { withDatabase } from '../support/test-server.ts';
-import { createLane, type Lane, type Outcome } from './lane.ts';
+import { createLane, type Outcome } from './lane.ts';
 
 export interface SweepOptions {
   /** Of a superuser. */
@@ -30,7 +30,8 @@ export async function sweepStatements(ks: readonly number[], options: SweepOptio
   const outcomes: Outcome[] = [];
 
   /** @returns whether its database may go */
-  const useLane = async (lane: Lane, database: string): Promise<boolean> => {
+  const useLane = async (pool: Pool, url: string, database: string): Promise<boolean> => {
+    await using lane = createLane(pool, { WORKFLOW_POSTGRES_URL: url });
     for (let k = left.shift(); k !== undefined; k = left.shift()) {
       const outcome = await lane.sweep(k);
       outcomes.push(outcome);
@@ -47,9 +48,8 @@ export async function sweepStatements(ks: readonly number[], options: SweepOptio
       const url = withDatabase(options.serverUrl, database);
       const pool = new Pool({ connectionString: url, max: 2 });
       await pool.query(CREATE_EXECUTIONS);
-      const lane = createLane(pool, { WORKFLOW_POSTGRES_URL: url });
-      const goes = await useLane(lane, database).finally(lane.close);
-      if (goes) await server.query(`DROP DATABASE ${database} WITH (FORCE)`);
+      const mayGo = await useLane(pool, url, database);
+      if (mayGo) await server.query(`DROP DATABASE ${database} WITH (FORCE)`);
     }
   };
 

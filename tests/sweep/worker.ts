@@ -36,12 +36,11 @@ const commands: Commands = {
   statements: async () => countedStatements(),
 };
 
-process.on('message', async ({ id, name, args }: Command) => {
-  const run = commands[name] as (...given: unknown[]) => Promise<unknown>;
-  const answer = await run(...args).then(
-    (value) => ({ id, value }),
-    (error: Error) => ({ id, error: error.message }),
+process.on('message', ({ id, name, args }: Command) => {
+  const execute = commands[name] as (...given: unknown[]) => Promise<unknown>;
+  void execute(...args).then(
+    (value) => process.send?.({ id, value }),
+    (error: Error) => process.send?.({ id, error: error.message }),
   );
-  process.send?.(answer);
 });
 process.send?.({ ready: true });

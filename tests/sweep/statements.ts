@@ -10,7 +10,7 @@ type Query = (this: Client, ...args: unknown[]) => unknown;
 
 /** What a worker without any run sends too. All else counts, so that nothing new is overlooked. */
 const BACKGROUND = [
-  /^SELECT 1$/,
+  /^SELECT( 1)?$/,
   /^(UN)?LISTEN /,
   /^SET /,
   /workflow_engine\.workers/,

@@ -47,6 +47,8 @@ export async function sweepStatements(ks: readonly number[], options: SweepOptio
       await server.query(`CREATE DATABASE ${database} TEMPLATE ${options.template}`);
       const url = withDatabase(options.serverUrl, database);
       const pool = new Pool({ connectionString: url, max: 2 });
+      // Its connections may still be closing when the database is dropped.
+      pool.on('error', () => undefined);
       await pool.query(CREATE_EXECUTIONS);
       const mayGo = await useLane(pool, url, database);
       if (mayGo) await server.query(`DROP DATABASE ${database} WITH (FORCE)`);

@@ -1,4 +1,5 @@
 import { expect, inject, test } from 'vitest';
+import { OURS } from '../sweep/engine.ts';
 import { countStatements, sample, sweepStatements } from '../sweep/sweep.ts';
 import { summarize } from '../sweep/table.ts';
 
@@ -11,7 +12,12 @@ test(
   'whichever SQL statement a worker dies before, its run ends as it would have',
   { timeout: 1_200_000 },
   async () => {
-    const sweeping = { serverUrl: inject('serverUrl'), template: inject('templateDatabase'), lanes: LANES };
+    const sweeping = {
+      engine: OURS,
+      serverUrl: inject('serverUrl'),
+      template: inject('templateDatabase'),
+      lanes: LANES,
+    };
     const total = await countStatements(sweeping);
     const beganAt = Date.now();
     console.log(`${Math.min(SAMPLE, total)} of ${total} statements: CHAOS_STATEMENTS=${SAMPLE} CHAOS_SEED=${SEED}`);

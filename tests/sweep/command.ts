@@ -1,6 +1,7 @@
 /** `npm run chaos:statements`: see USAGE. */
 import { parseArgs } from 'node:util';
 import { startTestServer } from '../support/test-server.ts';
+import { OURS, STOCK } from './engine.ts';
 import type { Outcome } from './lane.ts';
 import { countStatements, sample, sweepStatements } from './sweep.ts';
 import { describeOutcome, summarize } from './table.ts';
@@ -15,6 +16,7 @@ at what becomes of the run when another worker goes on.
   --sample N      N of these, chosen by the seed
   --seed S        (default: another one each time; it is printed)
   --lanes N       this many at the same time, each on a database of its own (default: 8)
+  --stock         the same for @workflow/world-postgres as it comes, with its own queue
   --json          one JSON document on stdout
   --help
 
@@ -28,6 +30,7 @@ const options = {
   sample: { type: 'string' },
   seed: { type: 'string' },
   lanes: { type: 'string', default: '8' },
+  stock: { type: 'boolean', default: false },
   json: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 } as const;
@@ -35,7 +38,7 @@ const options = {
 function readArguments() {
   try {
     const { values } = parseArgs({ options });
-    const numbers = Object.entries(values).filter(([name]) => name !== 'json' && name !== 'help');
+    const numbers = Object.entries(values).filter(([name]) => !['json', 'help', 'stock'].includes(name));
     const wrong = numbers.find(([, value]) => !/^\d+$/.test(String(value)));
     if (wrong) throw new Error(`--${wrong[0]} is not a whole number: ${String(wrong[1])}`);
     const number = (name: 'only' | 'from' | 'to' | 'sample' | 'seed' | 'lanes') =>
@@ -47,7 +50,7 @@ function readArguments() {
   }
 }
 
-const { json, help, number } = readArguments();
+const { json, help, stock, number } = readArguments();
 if (help) {
   console.log(USAGE);
   process.exit(0);
@@ -56,6 +59,7 @@ if (help) {
 await using server = await startTestServer();
 const only = number('only');
 const sweeping = {
+  engine: stock ? STOCK : OURS,
   serverUrl: server.url,
   template: server.template,
   lanes: number('lanes')!,

@@ -1,10 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import type { Engine } from './engine.ts';
 import { judge } from './verdict.ts';
 import { startSweepWorker, type SweepWorker } from './worker-process.ts';
 
-/** A killed worker's run has this long to end. */
-const END_PATIENCE_MS = 120_000;
 /** After its end, the last job and the last number have this long to be put in order. */
 const SETTLE_PATIENCE_MS = 30_000;
 const LOOK_INTERVAL_MS = 150;
@@ -41,7 +40,8 @@ export interface Lane extends AsyncDisposable {
 }
 
 /** @param pool of the database; `env` leads the workers to it */
-export function createLane(pool: Pool, env: Record<string, string>): Lane {
+export function createLane(engine: Engine, pool: Pool, env: Record<string, string>): Lane {
+  const { look: runs, messages, patienceMs } = engine;
   let worker: SweepWorker | undefined;
   let output = '';
   const finished: string[] = [];
@@ -49,15 +49,15 @@ export function createLane(pool: Pool, env: Record<string, string>): Lane {
   const livingWorker = async (): Promise<SweepWorker> => {
     if (worker && !worker.dead) return worker;
     if (worker) output += worker.output;
-    worker = await startSweepWorker(env);
+    worker = await startSweepWorker({ ...engine.env, ...env });
     return worker;
   };
 
   /** The run under test: the only one that is not finished. Undefined: there is none, and no message for one. */
   async function look(): Promise<RunState | 'only a message' | undefined> {
-    const { rows } = await pool.query<RunState>(LOOK, [finished]);
+    const { rows } = await pool.query<RunState>(runs, [finished]);
     if (rows[0]) return rows[0];
-    const { rowCount } = await pool.query(`SELECT FROM workflow_queue.job WHERE state < 'completed'`);
+    const { rowCount } = await pool.query(messages);
     return rowCount ? 'only a message' : undefined;
   }
 
@@ -71,7 +71,8 @@ export function createLane(pool: Pool, env: Record<string, string>): Lane {
     let endedAt: number | undefined;
     let calmSince: number | undefined;
     let state: Awaited<ReturnType<typeof look>>;
-    const beganAt = Date.now();
+    const patience = [...patienceMs];
+    let deadline = Date.now() + patience.shift()!;
     for (;;) {
       if (victim.dead) diedAt ??= Date.now();
       const current = await livingWorker();
@@ -85,13 +86,21 @@ export function createLane(pool: Pool, env: Record<string, string>): Lane {
         // Its own death in the middle of this leaves the run unresumed, or resumed: the next look tells.
         if (state.hook && !state.resumed && !state.ended) await current.ask('resume', token).catch(() => undefined);
       }
-      if (Date.now() - beganAt > END_PATIENCE_MS) break;
+      if (Date.now() > deadline) {
+        if (patience.length === 0) break;
+        deadline = Date.now() + patience.shift()!;
+        await current.kill();
+      }
       await delay(LOOK_INTERVAL_MS);
     }
-    const statements = diedAt === undefined ? (await victim.ask('statements'))?.value.length : undefined;
+    const statements =
+      diedAt === undefined && !victim.dead ? (await victim.ask('statements'))?.value.length : undefined;
     const runId = typeof state === 'object' ? state.run_id : undefined;
     if (runId) finished.push(runId);
-    const problems = await judge(pool, runId, await livingWorker(), token);
+    const problems =
+      state === 'only a message'
+        ? ['there is a message, and no run']
+        : await judge(engine, pool, runId, await livingWorker(), token);
     const survived = diedAt === undefined ? 'not reached' : 'fine';
     return {
       k,
@@ -113,12 +122,3 @@ export function createLane(pool: Pool, env: Record<string, string>): Lane {
     },
   };
 }
-
-const LOOK = `
-  SELECT r.id AS run_id, r.status NOT IN ('pending', 'running') AS ended,
-    EXISTS (SELECT FROM workflow.workflow_hooks h WHERE h.run_id = r.id) AS hook,
-    EXISTS (SELECT FROM workflow.workflow_events e WHERE e.run_id = r.id AND type = 'hook_received') AS resumed,
-    p.wake_seq = p.seen_seq AND NOT EXISTS (
-      SELECT FROM workflow_queue.job WHERE state < 'completed' AND data::text LIKE '%' || r.id || '%') AS settled
-  FROM workflow.workflow_runs r JOIN workflow_engine.run_progress p ON p.run_id = r.id
-  WHERE r.id <> ALL ($1)`;

@@ -21,6 +21,8 @@ const BACKGROUND = [
   // pg-boss: refreshing leases, looking for lapsed ones, housekeeping
   /SET heartbeat_on =/,
   /\.(queue|version)\b/,
+  // The stock queue frees what has been locked for hours.
+  /locked_at < /,
   // of the steps of the test
   /INSERT INTO executions/,
 ];
@@ -28,7 +30,7 @@ const BACKGROUND = [
 /** Sending a job reads the options of its queue. */
 const SEND = /^WITH ins AS \( INSERT INTO \S+\.job/;
 
-const FETCH = /FOR UPDATE (OF j )?SKIP LOCKED/;
+const FETCH = /^(?!.*locked_at <).*FOR UPDATE (OF j )?SKIP LOCKED/i;
 
 const send = Client.prototype.query as Query;
 /** Transactions of which only the BEGIN was sent, and those that are not counted. */
@@ -51,7 +53,11 @@ export function countedStatements(): string[] {
 Client.prototype.query = function (this: Client, ...args: unknown[]) {
   const text = textOf(args[0]);
   if (dieBefore === undefined || text === undefined) return send.apply(this, args);
-  if (FETCH.test(text) && typeof args.at(-1) === 'function') return fetch(this, text, args);
+  if (FETCH.test(text)) {
+    const answer = typeof args.at(-1) === 'function' ? (args.pop() as Callback) : undefined;
+    const fetched = fetch(this, text, args);
+    return answer ? void fetched.then((result) => answer(undefined, result), answer) : fetched;
+  }
   count(this, text);
   return send.apply(this, args);
 } as typeof Client.prototype.query;
@@ -72,28 +78,17 @@ function count(client: Client, text: string): void {
 }
 
 /** A fetch counts if it found a job, which is known afterwards: in a transaction, it was not sent until then. */
-function fetch(client: Client, text: string, args: unknown[]): void {
-  const answer = args.pop() as Callback;
-  const then = (next: (result: QueryResult) => void) => (error: Error | undefined, result?: QueryResult) =>
-    error ? answer(error) : next(result!);
-  send.call(
-    client,
-    'BEGIN',
-    then(() =>
-      send.call(
-        client,
-        ...args,
-        then((fetched) => {
-          if (fetched.rows.length > 0) serve(text);
-          send.call(
-            client,
-            'COMMIT',
-            then(() => answer(undefined, fetched)),
-          );
-        }),
-      ),
-    ),
-  );
+async function fetch(client: Client, text: string, args: unknown[]): Promise<QueryResult> {
+  await send.call(client, 'BEGIN');
+  try {
+    const fetched = (await send.apply(client, args)) as QueryResult;
+    if (fetched.rows.length > 0) serve(text);
+    await send.call(client, 'COMMIT');
+    return fetched;
+  } catch (error) {
+    await send.call(client, 'ROLLBACK');
+    throw error;
+  }
 }
 
 function serve(text: string): void {

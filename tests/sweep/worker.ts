@@ -1,15 +1,13 @@
 /** A worker that does what its parent tells it to, and that can be told to die. */
 import { arm, countedStatements } from './statements.ts';
 import { join } from 'node:path';
-import { runWorld } from '../../world-config.ts';
 import { READ_PATIENCE_MS, type Command, type Commands } from './commands.ts';
 
 process.once('disconnect', () => process.exit(1));
 
-const { workflows } = await runWorld({
-  model: 'simulated',
-  workflowFiles: [join(import.meta.dirname, 'workflow.ts')],
-});
+const WORKFLOW_FILE = join(import.meta.dirname, 'workflow.ts');
+
+const workflows = await startWorld();
 const { getRun, resumeHook, start } = await import('workflow/api');
 
 const commands: Commands = {
@@ -44,3 +42,13 @@ process.on('message', ({ id, name, args }: Command) => {
   );
 });
 process.send?.({ ready: true });
+
+/** Only one of the two is loaded. */
+async function startWorld(): Promise<Record<string, { workflowId: string }>> {
+  if (process.env.SWEEP_WORLD === 'stock') {
+    const { startStockWorld } = await import('./stock-world.ts');
+    return startStockWorld(WORKFLOW_FILE);
+  }
+  const { runWorld } = await import('../../world-config.ts');
+  return (await runWorld({ model: 'simulated', workflowFiles: [WORKFLOW_FILE] })).workflows;
+}

@@ -9,7 +9,7 @@ export interface Commands {
   result(runId: string): Promise<unknown>;
   /** The stream of a run, from its beginning. */
   read(runId: string): Promise<unknown[]>;
-  /** Those since the last start. */
+  /** Those since the last start; ends the counting. */
   statements(): Promise<string[]>;
 }
 

@@ -115,7 +115,7 @@ async function judgeAnswers(engine: Engine, worker: SweepWorker, runId: string):
   const chunks = ((await worker.ask('read', runId))?.value ?? []) as { attempt: number; index: number; text: string }[];
   // The stock world charges a step for executions that were cut off; that is known, and not what is looked for here.
   const withoutAttempt = (value: unknown) =>
-    engine.lasting ? value : JSON.parse(JSON.stringify(value).replace(/attempt \d/, 'attempt'));
+    engine.lasting ? value : JSON.parse(JSON.stringify(value ?? null).replace(/attempt \d/, 'attempt'));
   const last = Math.max(...chunks.map(({ attempt }) => attempt));
   const ofLast = new Map(chunks.filter(({ attempt }) => attempt === last).map(({ index, text }) => [index, text]));
   const text = [...ofLast.values()].join('');

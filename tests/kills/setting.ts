@@ -1,21 +1,20 @@
 import { join } from 'node:path';
-import { setUpDatabase } from '../../src/postgres/setup.ts';
 import { runWorld, stopWorld } from '../../world-config.ts';
 import { query, type TestDatabase } from '../support/database.ts';
-import { provideServer } from '../support/global-setup.ts';
+import { CREATE_EXECUTIONS } from '../support/executions-table.ts';
 import { onEnd } from '../support/on-end.ts';
 import { PROJECT } from '../support/program.ts';
+import { startTestServer, withDatabase } from '../support/test-server.ts';
 
 /** A database for a command, with the table in which the fixtures write down what they execute. */
 export async function createDatabase(): Promise<TestDatabase> {
-  const server = await provideServer(process.env.TEST_POSTGRES_URL);
+  const server = await startTestServer();
   onEnd(() => server[Symbol.asyncDispose]());
   const name = `kills_${process.pid}`;
-  await query(server.connectionString, `CREATE DATABASE ${name}`);
-  onEnd(() => query(server.connectionString, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
-  const url = Object.assign(new URL(server.connectionString), { pathname: `/${name}` }).href;
-  await setUpDatabase(url, 'workflow_queue');
-  await query(url, 'CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())');
+  await query(server.url, `CREATE DATABASE ${name} TEMPLATE ${server.template}`);
+  onEnd(() => query(server.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+  const url = withDatabase(server.url, name);
+  await query(url, CREATE_EXECUTIONS);
   return { url, query: (sql, values) => query(url, sql, values) };
 }
 

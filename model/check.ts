@@ -112,7 +112,8 @@ function print({ scenario, states, transitions, seconds, counterExample }: Resul
   console.log(`${mark} ${scenario}: ${states} states, ${transitions} transitions, ${seconds.toFixed(1)} s`);
   if (!counterExample) return;
   console.log(`  ${counterExample.broken}:`);
-  for (const [index, label] of counterExample.trace.entries()) console.log(`  ${String(index + 1).padStart(3)}. ${label}`);
+  for (const [index, label] of counterExample.trace.entries())
+    console.log(`  ${String(index + 1).padStart(3)}. ${label}`);
 }
 
 function summarize(results: readonly Result[]): void {

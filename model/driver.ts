@@ -145,10 +145,8 @@ function executionActions(
     act(`writes step_retrying of ${name}`, (s, it) =>
       !it.aborted && recordFailure(s, model, step, it.lease) ? (it.executing[step] = 'requeue') : lost(it),
     );
-  else if (at === 'run')
-    act(`writes the result of ${name}`, (s, it) => (recordResult(s, model, step), end(it)));
-  if (at === 'requeue')
-    act(`sends ${name} to the step queue`, (s, it) => (sendStep(s, model, it, step), end(it)));
+  else if (at === 'run') act(`writes the result of ${name}`, (s, it) => (recordResult(s, model, step), end(it)));
+  if (at === 'requeue') act(`sends ${name} to the step queue`, (s, it) => (sendStep(s, model, it, step), end(it)));
 }
 
 /** @returns false when the lease is gone: the next driver sends it */

@@ -74,8 +74,7 @@ function outsideMoves(state: State, model: Model, move: AddMove): void {
   const { starter, sender, sweeper, log } = state;
   if (starter) move('work', `the starter ${WAKE_LABELS[starter]}`, (it) => (it.starter = wakeOnce(it, model, starter)));
   if (sweeper) move('sweep', `the sweep ${WAKE_LABELS[sweeper]}`, (it) => (it.sweeper = wakeOnce(it, model, sweeper)));
-  else if (isForgotten(state, model))
-    move('sweep', 'the sweep finds the run forgotten', (it) => (it.sweeper = 'send'));
+  else if (isForgotten(state, model)) move('sweep', 'the sweep finds the run forgotten', (it) => (it.sweeper = 'send'));
 
   if (sender === 'idle' && log.hook === CREATED && !state.ended)
     move('work', 'the hook is received: hook_received', (it) => {
@@ -96,8 +95,7 @@ function outsideMoves(state: State, model: Model, move: AddMove): void {
 function isForgotten(state: State, { without }: Model): boolean {
   if (isActive(state, RUN) || isDue(state, RUN)) return false;
   if (!without.has('sweep') && (state.wakeSeq > state.seenSeq || (state.due && state.elapsed))) return true;
-  const isLost = (status: number, step: number) =>
-    status !== DONE && !state.jobs.some(({ key }) => key === step + 1);
+  const isLost = (status: number, step: number) => status !== DONE && !state.jobs.some(({ key }) => key === step + 1);
   return !without.has('sweep-steps') && state.awaitsSteps && state.log.steps.some(isLost);
 }
 
@@ -131,5 +129,6 @@ function faultMoves(state: State, model: Model, move: AddMove): void {
 function checkQueuedSteps(state: State): void {
   const isLost = (sent: boolean, step: number) =>
     sent && state.log.steps[step] !== DONE && !state.jobs.some(({ key }) => key === step + 1);
-  if (!state.ended && state.sent.some(isLost)) state.broken = 'a step that was sent to its queue has no job and no result';
+  if (!state.ended && state.sent.some(isLost))
+    state.broken = 'a step that was sent to its queue has no job and no result';
 }

@@ -25,7 +25,15 @@ export const SMALL: readonly Scenario[] = [
 
 export const SCENARIOS: readonly Scenario[] = [
   { ...NOTHING, name: 'hook or timer, lapse', hook: true, timer: true, race: true, lapses: 1 },
-  { ...NOTHING, name: 'hook or timer, crash and lost jobs', hook: true, timer: true, race: true, crashes: 1, truncates: 1 },
+  {
+    ...NOTHING,
+    name: 'hook or timer, crash and lost jobs',
+    hook: true,
+    timer: true,
+    race: true,
+    crashes: 1,
+    truncates: 1,
+  },
   { ...NOTHING, name: 'hook or timer, crash and lapse', hook: true, timer: true, race: true, crashes: 1, lapses: 1 },
   { ...NOTHING, name: 'failing step, lapse', steps: 1, failing: true, lapses: 1 },
   { ...NOTHING, name: 'step, crash and lapse', steps: 1, crashes: 1, lapses: 1 },

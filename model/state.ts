@@ -66,7 +66,19 @@ export type Execution = '' | 'claim' | 'run' | 'requeue';
 
 /** `at` names its next transaction; `drain` waits for its last executions. */
 export interface Driver {
-  at: 'read' | 'begin' | 'load' | 'write' | 'cancel' | 'dispatch' | 'wait' | 'park' | 'replace' | 'resend' | 'drain' | 'wake';
+  at:
+    | 'read'
+    | 'begin'
+    | 'load'
+    | 'write'
+    | 'cancel'
+    | 'dispatch'
+    | 'wait'
+    | 'park'
+    | 'replace'
+    | 'resend'
+    | 'drain'
+    | 'wake';
   lease: Lease;
   aborted: Aborted;
   /** wake_seq as read, and one for each own event. */

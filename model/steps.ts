@@ -9,7 +9,8 @@ export function claim(state: State, model: Model, step: number, lease: Lease): C
   if (state.log.steps[step] === DONE && !model.without.has('finished-steps')) return 'finished';
   if (!lease.current) state.broken = 'a step was begun without a lease';
   if (state.log.steps[step] === DONE) state.broken = 'a step was begun after its result';
-  if (isExecutedUnderLease(state, step)) state.broken = 'a step was begun while the holder of a valid lease executes it';
+  if (isExecutedUnderLease(state, step))
+    state.broken = 'a step was begun while the holder of a valid lease executes it';
   state.log.steps[step] = RUNNING;
   return 'begun';
 }

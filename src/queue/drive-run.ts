@@ -53,7 +53,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
-    await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
+    const data: JobData = { queueName, payload: encodePayload(payload) };
+    await jobs.sendStep(queues.steps, payload.stepId, data, delaySeconds, lease);
     queued.add(payload.stepId);
   };
 

@@ -2,9 +2,9 @@ import type { Pool, PoolClient } from 'pg';
 import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
-import { readWakeSeq, recordPark } from '../postgres/run-progress.ts';
+import { lockLease, readWakeSeq, recordPark } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
-import type { Lease } from '../runtime/scope.ts';
+import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import type { JobData } from './messages.ts';
 import { reasonOf } from './report.ts';
@@ -23,8 +23,13 @@ export interface Jobs {
   wake(queue: string, runId: string, data: JobData): Promise<void>;
   /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
   cancelSteps(queue: string, runId: string): Promise<void>;
-  /** Puts a step into its queue, unless it is there or being executed. */
-  sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number): Promise<void>;
+  /**
+   * Puts a step into its queue, unless it is there or being executed.
+   * @param driver the run's lease, when its driver sends: one that was stopped for a while would else
+   *   send a step that the next driver has just created, and executes itself
+   * @throws LeaseLostError when that lease is gone
+   */
+  sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number, driver?: Lease): Promise<void>;
   /**
    * Gives the run's lease back, with a delayed job in its place if there is a timer.
    * @returns false, with nothing changed, if there are events that the driver has not seen
@@ -84,9 +89,14 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         );
     },
 
-    async sendStep(queue, stepId, data, delaySeconds = 0) {
-      await patiently(() => boss.send(queue, data, { singletonKey: stepId, startAfter: delaySeconds }));
-    },
+    sendStep: (queue, stepId, data, delaySeconds, driver) =>
+      patiently(() =>
+        transaction(pool, async (client) => {
+          if (driver && !(await lockLease(client, queueSchema, driver)))
+            throw new LeaseLostError(`${stepId} not sent: the lease of its run is gone`);
+          await sendIn(client, queue, stepId, data, delaySeconds);
+        }),
+      ),
 
     park: (lease, runId, data, seenSeq, delaySeconds) =>
       rolledBackIsFalse(() =>

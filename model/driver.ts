@@ -1,6 +1,7 @@
-import { complete, fetchJob, isFinished, observe, removeJob, RUN, sameLog, send } from './database.ts';
+import { complete, fetchJob, observe, removeJob, RUN, sameLog, send } from './database.ts';
+import { mayWrite, nextEvent, requested, writeEvent } from './replay.ts';
 import { claim, recordFailure, recordResult, willFail } from './steps.ts';
-import { ABSENT, CREATED, DONE, type Driver, type Log, type Model, type State, type Worker } from './state.ts';
+import { ABSENT, CREATED, DONE, type Driver, type Model, type State, type Worker } from './state.ts';
 import { wakeOnce, WAKE_LABELS } from './wake.ts';
 
 /** One atomic action of somebody: its name, and what it does to a state. */
@@ -155,55 +156,6 @@ function sendStep(state: State, model: Model, driver: Driver, step: number): boo
   driver.queued[step] = true;
   send(state, model, step + 1);
   return true;
-}
-
-interface NewEvent {
-  type: string;
-  change(log: Log): void;
-  exists(log: Log): boolean;
-}
-
-/** What a replay over `saw` writes first. */
-function nextEvent(state: State, model: Model, saw: Log): NewEvent | undefined {
-  const step = saw.steps.indexOf(ABSENT);
-  if (step >= 0)
-    return {
-      type: `step_created of step ${step + 1}`,
-      change: (log) => (log.steps[step] = CREATED),
-      exists: (log) => log.steps[step] !== ABSENT,
-    };
-  if (model.hook && saw.hook === ABSENT)
-    return { type: 'hook_created', change: (log) => (log.hook = CREATED), exists: (log) => log.hook !== ABSENT };
-  if (model.timer && saw.timer === ABSENT)
-    return { type: 'wait_created', change: (log) => (log.timer = CREATED), exists: (log) => log.timer !== ABSENT };
-  if (saw.timer === CREATED && state.elapsed)
-    return { type: 'wait_completed', change: (log) => (log.timer = DONE), exists: (log) => log.timer === DONE };
-  if (isFinished(model, saw)) return { type: 'run_completed', change: () => undefined, exists: () => false };
-  return undefined;
-}
-
-function writeEvent(state: State, model: Model, driver: Driver, event: NewEvent): void {
-  if (!mayWrite(model, driver)) return void (driver.at = 'drain');
-  if (!driver.lease.current) state.broken = 'an event was written without a lease';
-  if (state.ended || event.type === 'run_completed') driver.ended = true;
-  if (state.ended) return;
-  if (event.type === 'run_completed') state.ended = true;
-  if (!event.exists(state.log)) {
-    event.change(state.log);
-    state.wakeSeq += 1;
-    driver.seen = model.without.has('own-events') ? state.wakeSeq : driver.seen + 1;
-    const created = /^step_created of step (\d+)/.exec(event.type);
-    if (created) driver.created[Number(created[1]) - 1] = true;
-  }
-  event.change(driver.saw);
-}
-
-function mayWrite({ without }: Model, { lease }: Driver): boolean {
-  return lease.current || without.has('fenced-events');
-}
-
-function requested({ saw }: Driver): number[] {
-  return [...saw.steps.keys()].filter((step) => saw.steps[step] === CREATED);
 }
 
 function park(state: State, model: Model, driver: Driver, worker: Worker): void {

@@ -66,9 +66,11 @@ export function executorActions(state: State, model: Model, executor: Executor):
     case 'replace':
       act(`replaces the job of ${name} by its retry`, (s, it, worker) => {
         const ours = complete(s, model, it.lease);
-        if (ours && model.without.has('replace-in-one-transaction')) return void (it.at = 'resend');
-        if (ours) send(s, model, step + 1);
-        end(worker);
+        if (ours && model.without.has('replace-in-one-transaction')) it.at = 'resend';
+        else {
+          if (ours) send(s, model, step + 1);
+          end(worker);
+        }
       });
       break;
     case 'resend':

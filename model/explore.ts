@@ -1,7 +1,7 @@
 import { isEnd, isHookWaiting, movesOf, type Kind } from './protocol.ts';
 import { initialState, keyOf, type Model, type State } from './state.ts';
 
-export interface CounterExample {
+interface CounterExample {
   /** What does not hold. */
   broken: string;
   /** The actions that lead there, the fewest that do. */

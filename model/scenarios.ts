@@ -1,6 +1,7 @@
 import type { Scenario } from './state.ts';
 
 const NOTHING = {
+  starting: false,
   steps: 0,
   failing: false,
   hook: false,
@@ -24,19 +25,15 @@ export const SMALL: readonly Scenario[] = [
 ];
 
 export const SCENARIOS: readonly Scenario[] = [
-  { ...NOTHING, name: 'hook or timer, lapse', hook: true, timer: true, race: true, lapses: 1 },
-  {
-    ...NOTHING,
-    name: 'hook or timer, crash and lost jobs',
-    hook: true,
-    timer: true,
-    race: true,
-    crashes: 1,
-    truncates: 1,
-  },
+  { ...NOTHING, name: 'start', starting: true, steps: 1, crashes: 1 },
   { ...NOTHING, name: 'hook or timer, crash and lapse', hook: true, timer: true, race: true, crashes: 1, lapses: 1 },
-  { ...NOTHING, name: 'failing step, lapse', steps: 1, failing: true, lapses: 1 },
+  { ...NOTHING, name: 'hook or timer, lost jobs', hook: true, timer: true, race: true, crashes: 1, truncates: 1 },
+  { ...NOTHING, name: 'hook or timer, stop', hook: true, timer: true, race: true, crashes: 1, stops: 1 },
   { ...NOTHING, name: 'step, crash and lapse', steps: 1, crashes: 1, lapses: 1 },
-  { ...NOTHING, name: 'two steps, stop', steps: 2, stops: 1 },
+  { ...NOTHING, name: 'failing step, lapse', steps: 1, failing: true, lapses: 1 },
+  { ...NOTHING, name: 'failing step, stop', steps: 1, failing: true, stops: 1 },
+  { ...NOTHING, name: 'two steps, crash', steps: 2, crashes: 1 },
   { ...NOTHING, name: 'two steps, lapse', steps: 2, lapses: 1 },
+  { ...NOTHING, name: 'step and hook, crash', steps: 1, hook: true, crashes: 1 },
+  { ...NOTHING, name: 'step, lost jobs', steps: 1, truncates: 1 },
 ];

@@ -3,6 +3,8 @@ import type { Rule } from './rules.ts';
 /** What is explored: the shape of the workflow, who works, and how much may go wrong. */
 export interface Scenario {
   name: string;
+  /** Whether the first message is still to be sent. */
+  starting: boolean;
   /** Steps that the workflow starts in parallel. */
   steps: number;
   /** Whether the first execution of step 1 fails, and is retried. */
@@ -42,7 +44,7 @@ export interface Log {
 }
 
 /** Key 0 is the run, key n its step n. A job in retry counts as due: it becomes so by itself. */
-export interface Job {
+interface Job {
   key: number;
   state: 'due' | 'delayed' | 'active';
 }
@@ -62,7 +64,7 @@ export type WakeAt = '' | 'send' | 'update' | 'look';
 type Aborted = '' | 'lost' | 'stop';
 
 /** `claim`: about to write step_started. `requeue`: about to send the step to its queue. */
-export type Execution = '' | 'claim' | 'run' | 'requeue';
+type Execution = '' | 'claim' | 'run' | 'requeue';
 
 /** `at` names its next transaction; `drain` waits for its last executions. */
 export interface Driver {
@@ -148,9 +150,9 @@ export function initialState(model: Model): State {
     seenSeq: 0,
     due: false,
     awaitsSteps: false,
-    jobs: [],
+    jobs: model.starting ? [] : [{ key: 0, state: 'due' }],
     elapsed: false,
-    starter: 'send',
+    starter: model.starting ? 'send' : '',
     sender: 'idle',
     sweeper: '',
     workers: Array.from({ length: workers }, () => ({ driver: undefined, executor: undefined })),
@@ -162,7 +164,7 @@ export function initialState(model: Model): State {
   };
 }
 
-export function copyLog({ steps, hook, timer }: Log): Log {
+function copyLog({ steps, hook, timer }: Log): Log {
   return { steps: [...steps], hook, timer };
 }
 

@@ -10,7 +10,7 @@ export function wakeOnce(state: State, model: Model, at: WakeAt): WakeAt {
       return makeDue(state, RUN) ? '' : 'look';
     case 'look':
       return isActive(state, RUN) ? '' : 'send';
-    case '':
+    default:
       return '';
   }
 }

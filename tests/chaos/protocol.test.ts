@@ -162,8 +162,8 @@ test('a result of a step whose lease was lost is accepted, once', async () => {
   await zombie.writeInStep(STEP, stepEvents.completed(STEP));
 
   expect(await protocol.wakeSeq()).toBe(before + 1);
-  await expect(driver.writeInStep(STEP, stepEvents.completed(STEP))).rejects.toThrow();
-  await expect(driver.writeInStep(STEP, stepEvents.started(STEP))).rejects.toThrow();
+  await expect(driver.writeInStep(STEP, stepEvents.completed(STEP))).rejects.toThrow('terminal state');
+  await expect(driver.writeInStep(STEP, stepEvents.started(STEP))).rejects.toThrow('terminal state');
   expect(await protocol.query(`SELECT FROM workflow.workflow_events WHERE type = 'step_completed'`)).toHaveLength(1);
 });
 

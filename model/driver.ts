@@ -99,9 +99,11 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
       act('sends the new job', (s, it) => (send(s, model, RUN), (it.at = 'drain')));
       break;
     case 'drain':
+      // Also when the fence told, before the next refresh did.
       if (driver.executing.every((it) => it === ''))
-        act(driver.aborted === 'lost' ? 'ends, and will wake the run' : 'ends', (_, it, worker) => {
-          if (it.aborted === 'lost') Object.assign(it, { at: 'wake', wake: 'send' });
+        act('has ended its last step', (_, it, worker) => {
+          if (it.aborted !== 'stop' && !model.without.has('wake-when-lost'))
+            Object.assign(it, { at: 'wake', wake: 'send' });
           else worker.driver = undefined;
         });
       break;

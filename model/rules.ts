@@ -17,6 +17,7 @@ export const RULES = {
   'park-check': 'no park when wake_seq is not the number seen',
   'wake-loop': 'a wake that finds a job makes it due, or finds it active',
   'wake-step': 'whoever recorded a result under the lease of a step job wakes the run',
+  'wake-when-lost': 'a driver that lost its lease wakes the run when its last step has ended',
   'replace-in-one-transaction': 'a job is completed and sent anew in one transaction',
   heartbeat: 'a job whose holder is dead can be fetched again',
   sweep: 'runs with unseen events or a due timer, and no job that is active or due, are woken',
@@ -37,5 +38,5 @@ export const INVARIANTS = [
   'no park goes over an event that the driver has not seen',
   'a step that was sent to its queue has a job there until it has a result',
   'from every state the run comes to its end, if nothing more dies',
-  'as long as nothing has died or lapsed, it does so without the sweep, and a hook never waits for a timer',
+  'as long as nothing has died or got lost, it does so without the sweep, and a hook never waits for a timer',
 ] as const;

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { readWakeSeq } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
-import type { Lease, StepMessage } from '../runtime/scope.ts';
+import { LeaseLostError, type Lease, type StepMessage } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
 import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
@@ -120,6 +120,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     return false;
   };
 
+  // An event that is refused can tell before the next refresh of the lease does.
+  let refused = false;
   const stopListening = context.onWake(runId, news.announce);
   lease.signal.addEventListener('abort', news.announce);
   try {
@@ -133,12 +135,15 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       }
     }
     if (!wasLost(lease)) await jobs.replace(lease, runId, message);
+  } catch (error) {
+    refused = error instanceof LeaseLostError;
+    throw error;
   } finally {
     stopListening();
     lease.signal.removeEventListener('abort', news.announce);
     await Promise.all(executing.values());
     // Its new driver may have loaded the log before our last step wrote its result. Without the run's input,
     // which the lost job has: nobody may begin anew a run that was finished, and removed, in the meantime.
-    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    if (refused || wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
   }
 }

@@ -21,6 +21,7 @@ const GOES_WRONG: Record<Rule, [scenario: string, broken: string]> = {
   'park-check': ['hook or timer', 'a run was parked over an event that its driver had not seen'],
   'wake-loop': ['hook or timer', 'nothing has died, and yet the run waits for the sweep, or its hook for a timer'],
   'wake-step': ['two steps', 'nothing has died, and yet the run waits for the sweep, or its hook for a timer'],
+  'wake-when-lost': ['step, lapse', 'nothing has died, and yet the run waits for the sweep, or its hook for a timer'],
   'replace-in-one-transaction': ['failing step, stop', 'a step that was sent to its queue has no job and no result'],
   heartbeat: ['hook or timer', 'the run never comes to its end, though nothing more dies'],
   sweep: ['step, lost jobs', 'the run never comes to its end, though nothing more dies'],

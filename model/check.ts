@@ -87,6 +87,7 @@ function chosenScenarios(): Scenario[] {
     if (!Number.isInteger(count) || count < least || count > 8) fail(`--${bound} takes a number from ${least} to 8.`);
     return [bound, count] as const;
   });
+  if (!(Number(values['max-states']) > 0)) fail('--max-states takes a number.');
   const chosen = (values.small ? SMALL : SCENARIOS).filter(({ name }) => name.includes(values.scenario));
   if (chosen.length === 0) fail(`There is no scenario ${values.scenario}.`);
   return chosen.map((scenario) => ({ ...scenario, ...Object.fromEntries(bounds) }));

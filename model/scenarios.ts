@@ -34,7 +34,6 @@ export const SCENARIOS: readonly Scenario[] = [
   { ...NOTHING, name: 'failing step, lapse', steps: 1, failing: true, lapses: 1 },
   { ...NOTHING, name: 'failing step, stop', steps: 1, failing: true, stops: 1 },
   { ...NOTHING, name: 'two steps, crash', steps: 2, crashes: 1 },
-  { ...NOTHING, name: 'two steps, lapse', steps: 2, lapses: 1 },
   { ...NOTHING, name: 'step and hook, crash', steps: 1, hook: true, crashes: 1 },
   { ...NOTHING, name: 'step, lost jobs', steps: 1, truncates: 1 },
   { ...NOTHING, name: 'one worker, lost jobs', workers: 1, steps: 1, failing: true, truncates: 1 },

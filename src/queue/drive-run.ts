@@ -3,7 +3,7 @@ import { readProgress } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
-import { MustRunAloneError, type Lease, type StepMessage } from '../runtime/scope.ts';
+import { LeaseLostError, MustRunAloneError, type Lease, type StepMessage } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
 import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
@@ -61,7 +61,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   /** For another worker, or for later. When this process is alone, nobody takes it but the driver again. */
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
-    await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
+    const data: JobData = { queueName, payload: encodePayload(payload) };
+    await jobs.sendStep(queues.steps, payload.stepId, data, delaySeconds, lease);
     queued.add(payload.stepId);
     if (!alone) return;
     const again = () => {
@@ -163,6 +164,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     return false;
   };
 
+  // An event that is refused can tell before the next refresh of the lease does.
+  let refused = false;
   const stopListening = context.onWake(runId, news.announce);
   lease.signal.addEventListener('abort', news.announce);
   try {
@@ -176,12 +179,15 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       }
     }
     if (!wasLost(lease)) await jobs.replace(lease, runId, message);
+  } catch (error) {
+    refused = error instanceof LeaseLostError;
+    throw error;
   } finally {
     stopListening();
     lease.signal.removeEventListener('abort', news.announce);
     await Promise.all(executing.values());
     // Its new driver may have loaded the log before our last step wrote its result. Without the run's input,
     // which the lost job has: nobody may begin anew a run that was finished, and removed, in the meantime.
-    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    if (refused || wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
   }
 }

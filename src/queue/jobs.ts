@@ -3,9 +3,9 @@ import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
-import { lockRun, readProgress, recordPark, type Parking } from '../postgres/run-progress.ts';
+import { lockLease, lockRun, readProgress, recordPark, type Parking } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
-import type { Lease } from '../runtime/scope.ts';
+import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import { runIdOf, type DeadLetter, type JobData } from './messages.ts';
 import type { OrphanedJob } from './orphaned-jobs.ts';
@@ -29,8 +29,13 @@ export interface Jobs {
   isHeld(queue: string, attempt: { id: string; retryCount: number }): Promise<boolean>;
   /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
   cancelSteps(queue: string, runId: string): Promise<void>;
-  /** Puts a step into its queue, unless it is there or being executed. */
-  sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number): Promise<void>;
+  /**
+   * Puts a step into its queue, unless it is there or being executed.
+   * @param driver the run's lease, when its driver sends: one that was stopped for a while would else
+   *   send a step that the next driver has just created, and executes itself
+   * @throws LeaseLostError when that lease is gone
+   */
+  sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number, driver?: Lease): Promise<void>;
   /** Of the given steps, those that are not finished and have no job in the queue. */
   findLostSteps(queue: string, stepIds: readonly string[]): Promise<string[]>;
   /**
@@ -112,9 +117,14 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         );
     },
 
-    async sendStep(queue, stepId, data, delaySeconds = 0) {
-      await patiently(() => send(pool, queue, stepId, data, delaySeconds));
-    },
+    sendStep: (queue, stepId, data, delaySeconds, driver) =>
+      patiently(() =>
+        transaction(pool, async (client) => {
+          if (driver && !(await lockLease(client, queueSchema, driver)))
+            throw new LeaseLostError(`${stepId} not sent: the lease of its run is gone`);
+          await send(client, queue, stepId, data, delaySeconds);
+        }),
+      ),
 
     async findLostSteps(queue, stepIds) {
       const { rows } = await pool.query<{ step_id: string }>(

@@ -17,11 +17,15 @@ export interface Application extends TestDatabase {
   executions(): Promise<{ stepId: string; pid: number }[]>;
 }
 
-/** @param connect the variables by which its processes reach a database, given that one's URL */
+/**
+ * @param connect the variables by which its processes reach a database, given that one's URL
+ * @param database where it is not to be one of the server that all tests share
+ */
 export async function createApplication(
   connect: (url: string) => Record<string, string> = (url) => ({ WORKFLOW_POSTGRES_URL: url }),
+  database?: TestDatabase,
 ): Promise<Application> {
-  const database = await createTestDatabase();
+  database ??= await createTestDatabase();
   await database.query(
     'CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())',
   );

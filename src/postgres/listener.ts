@@ -5,6 +5,9 @@ import { connectionOptions } from './pool.ts';
 
 const RECONNECT_DELAY_MS = 500;
 
+/** Whoever only listens would never learn that nobody is there any more. */
+const PING_INTERVAL_MS = 10_000;
+
 /** How often to look where nothing is ever announced. */
 const BLIND_POLL_INTERVAL_MS = 250;
 
@@ -42,10 +45,9 @@ export function createListener(connectionString: string | undefined, channels: r
       application_name: 'postgres-world listener',
     });
     client = connection;
-    const lost = new Promise<void>((resolve) => {
-      connection.on('end', resolve);
-      connection.on('error', () => resolve());
-    });
+    const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
+    connection.on('end', lose).on('error', () => lose());
+    const pinging = setInterval(() => void connection.query('SELECT').catch(() => lose()), PING_INTERVAL_MS);
     try {
       await connection.connect();
       for (const channel of channels) await connection.query(`LISTEN "${channel}"`);
@@ -53,6 +55,7 @@ export function createListener(connectionString: string | undefined, channels: r
       for (const channel of channels) notifications.emit(channel, undefined);
       if (!stopping.signal.aborted) await lost;
     } finally {
+      clearInterval(pinging);
       await connection.end().catch(() => undefined);
     }
   }

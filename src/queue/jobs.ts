@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
@@ -62,7 +63,9 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
   return {
     wake: (queue, runId, data) =>
       patiently(async () => {
-        for (;;) {
+        for (let turn = 1; ; turn += 1) {
+          // Without its queue, which keepQueues creates again, none of the three ever succeeds.
+          if (turn > 3) await delay(Math.min(turn * 10, 1_000));
           if ((await boss.send(queue, data, { singletonKey: runId })) !== null) return;
           if ((await boss.update(queue, undefined, { singletonKey: runId, startAfter: 0 })).updated > 0) return;
           if (await isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);

@@ -47,7 +47,9 @@ test('without its schema the queue waits, says so once, and goes on by itself wh
   await app.ask('resume', 'hook-lost', '{}');
   for (const { status } of await Promise.all([...runs, ...inSteps].map(app.ended))) expect(status).toBe('completed');
 
-  console.log(`After DROP SCHEMA: all runs ended ${Date.now() - backAt} ms after setup; ${cpu.toFixed(2)} cores meanwhile`);
+  console.log(
+    `After DROP SCHEMA: all runs ended ${Date.now() - backAt} ms after setup; ${cpu.toFixed(2)} cores meanwhile`,
+  );
   expect(Date.now() - backAt).toBeLessThan(WITHIN_MS);
   expect(cpu).toBeLessThan(0.3);
   expect(worker.stderr.split('npm run postgres-world:setup')).toHaveLength(2);

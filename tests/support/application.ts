@@ -10,6 +10,8 @@ export interface Application extends TestDatabase {
   env: Record<string, string>;
   startWorker(env?: Record<string, string>): Promise<Program>;
   start(workflow: string, args: unknown[], count?: number): Promise<string[]>;
+  /** A run of each, by one process. */
+  startAll(...calls: [workflow: string, args: unknown[]][]): Promise<string[]>;
   /** A process that does `process.ts MODE ARGS` and ends; its lines of JSON. */
   ask<T>(mode: string, ...args: string[]): Promise<T[]>;
   ended(runId: string): Promise<{ status: string }>;
@@ -41,6 +43,10 @@ export async function createApplication(
     },
     async start(workflow, args, count = 1) {
       const [runIds = []] = await application.ask<string[]>('start', workflow, JSON.stringify(args), String(count));
+      return runIds;
+    },
+    async startAll(...calls) {
+      const [runIds = []] = await application.ask<string[]>('start-all', JSON.stringify(calls));
       return runIds;
     },
     async ask<T>(mode: string, ...args: string[]) {

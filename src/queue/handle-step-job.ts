@@ -30,7 +30,9 @@ export async function handleStepJob(
     if (lease.signal.aborted) return;
     report(`Step ${payload.stepId}`, error);
     // If even that fails, the heartbeat lapses and the job is fetched again.
-    await jobs.retry(lease, error).catch((cause: unknown) => report(`Step ${payload.stepId}`, cause));
+    await jobs
+      .retry(lease, payload.stepId, job.data, error)
+      .catch((cause: unknown) => report(`Step ${payload.stepId}`, cause));
   } finally {
     await handedBack;
     leases.release(lease);

@@ -4,7 +4,7 @@ import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { readWakeSeq, recordPark } from '../postgres/run-progress.ts';
-import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
+import { DATABASE_PATIENCE_MS, isUnreachable, retryTransient } from '../postgres/transient.ts';
 import type { Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import type { JobData } from './messages.ts';
@@ -12,6 +12,8 @@ import { reasonOf } from './report.ts';
 
 /** Tells the driver of the run in the payload to look again. */
 export const WAKE_CHANNEL = 'workflow_wake';
+
+const AFTER_OUTAGE_SECONDS = 1;
 
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}
@@ -34,8 +36,11 @@ export interface Jobs {
   /** Replaces a job by a new one with the same key, due after `delaySeconds`. Does nothing if it is not ours any more. */
   replace(lease: Lease, key: string, data: JobData, delaySeconds?: number): Promise<void>;
   complete(lease: Lease): Promise<void>;
-  /** Lets the job be fetched again, after pg-boss's growing delay. */
-  retry(lease: Lease, reason: unknown): Promise<void>;
+  /**
+   * Lets a job that failed be fetched again, after pg-boss's growing delay. Where the database was to
+   * blame, as a new one: else one that comes and goes would use up the deliveries, and fail the run.
+   */
+  retry(lease: Lease, key: string, data: JobData, reason: unknown): Promise<void>;
 }
 
 /** What is done with the jobs that are leases; see "The lease" in docs/ARCHITECTURE.md. */
@@ -58,6 +63,15 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       [queue, key],
     );
     return rowCount === 1;
+  };
+
+  const replace: Jobs['replace'] = async (lease, key, data, delaySeconds) => {
+    await rolledBackIsFalse(() =>
+      transaction(pool, async (client) => {
+        await completeIn(client, lease);
+        await sendIn(client, lease.queue, key, data, delaySeconds);
+      }),
+    );
   };
 
   return {
@@ -104,21 +118,15 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         ),
       ),
 
-    async replace(lease, key, data, delaySeconds) {
-      await rolledBackIsFalse(() =>
-        transaction(pool, async (client) => {
-          await completeIn(client, lease);
-          await sendIn(client, lease.queue, key, data, delaySeconds);
-        }),
-      );
-    },
+    replace,
 
     async complete(lease) {
       await patiently(() => boss.complete(lease.queue, attemptOf(lease)));
     },
 
-    async retry(lease, reason) {
-      await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
+    async retry(lease, key, data, reason) {
+      if (isUnreachable(reason)) await patiently(() => replace(lease, key, data, AFTER_OUTAGE_SECONDS));
+      else await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
     },
   };
 }

@@ -6,7 +6,9 @@ import { peakMegabytes } from '../support/resources.ts';
 import { until } from '../support/until.ts';
 
 const RUNS = 1_000;
-const MOST_MEGABYTES = 1_024;
+/** What is in use, not what may be freed: a process that needs more dies of it. */
+const HEAP = { NODE_OPTIONS: '--max-old-space-size=192' };
+const MOST_MEGABYTES = 700;
 
 test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock', async (size) => {
   const app = await createApplication();
@@ -14,15 +16,15 @@ test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock', as
   const worker = await app.startWorker(pool);
   const words = Array.from({ length: 10 }, (_, n) => `word${n}`);
   const startedAt = Date.now();
-  const [hooked = ''] = await app.start('mixedWorkflow', ['narrow']);
-  const others = [
-    ...(await app.start('parallelWorkflow', [25, 100], 3)),
-    ...(await app.start('streamingWorkflow', [words, 20], 10)),
-  ];
+  const runIds = await app.startAll(
+    ['mixedWorkflow', ['narrow']],
+    ...Array.from({ length: 3 }, (): [string, unknown[]] => ['parallelWorkflow', [25, 100]]),
+    ...Array.from({ length: 10 }, (): [string, unknown[]] => ['streamingWorkflow', [words, 20]]),
+  );
   await until('the run waits for its hook', async () => (await app.query('SELECT FROM workflow_hooks')).length === 1);
   await app.ask('resume', 'hook-narrow', '{"answer":"yes"}');
 
-  for (const { status } of await Promise.all([hooked, ...others].map(app.ended))) expect(status).toBe('completed');
+  for (const { status } of await Promise.all(runIds.map(app.ended))) expect(status).toBe('completed');
 
   console.log(`A pool of ${size}: 14 runs in ${Date.now() - startedAt} ms`);
   // Every step once, but the one that fails twice.
@@ -32,10 +34,12 @@ test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock', as
 
 test('1,000 runs started at once by a process without a worker all complete, in bounded memory', async () => {
   const app = await createApplication();
-  const workers = await Promise.all([app.startWorker(), app.startWorker()]);
+  const workers = await Promise.all([app.startWorker(HEAP), app.startWorker(HEAP)]);
   const startedAt = Date.now();
   const parameters = ['start', 'sequenceWorkflow', '[1]', String(RUNS)];
-  const starter = startProgram(join(PROJECT, 'tests/fixtures/process.ts'), parameters, { env: app.env });
+  const starter = startProgram(join(PROJECT, 'tests/fixtures/process.ts'), parameters, {
+    env: { ...app.env, ...HEAP },
+  });
   let ended = false;
   const exited = starter.exited.finally(() => (ended = true));
   let starterPeak = 0;

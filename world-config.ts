@@ -14,6 +14,7 @@ import { startHealthCheck } from './src/postgres/health.ts';
 import { createListener, notify, type Listener } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
 import { provideDatabase } from './src/postgres/provide-database.ts';
+import { keepSession } from './src/postgres/session.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
@@ -95,7 +96,8 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
 
   const pool = opened.adopt(createPool(database.connectionString, config.maxPoolSize), (it) => it.end());
   const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
-  const listener = opened.use(createListener(database.listenString, channels));
+  const session = database.listenString === undefined ? undefined : opened.use(keepSession(database.listenString));
+  const listener = createListener(session, channels);
   const health = opened.use(startHealthCheck(pool));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
@@ -125,7 +127,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   }
   if (config.worker) {
     const concurrency = config.queueConcurrency;
-    worker = await takeWork({ ...config, concurrency, boss, pool, listener, jobs, deploymentIds }, opened);
+    worker = await takeWork({ ...config, concurrency, boss, pool, session, listener, jobs, deploymentIds }, opened);
   }
 
   const everything = opened.move();

@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { createListener } from '../src/postgres/listener.ts';
+import { keepSession } from '../src/postgres/session.ts';
 import { createPool } from '../src/postgres/pool.ts';
 import { pruneRuns } from '../src/prune/prune-runs.ts';
 import { appendChunks, STREAM_CHANNEL } from '../src/streams/chunks.ts';
@@ -29,9 +30,10 @@ async function isHeldUp({ query }: TestDatabase): Promise<boolean> {
 /** The streams of a process, without a World around them. */
 function openStreams({ url }: TestDatabase) {
   const pool = createPool(url, 3);
-  const listener = createListener(url, [STREAM_CHANNEL]);
+  const session = keepSession(url);
+  const listener = createListener(session, [STREAM_CHANNEL]);
   onTestFinished(async () => {
-    await listener[Symbol.asyncDispose]();
+    await session[Symbol.asyncDispose]();
     await pool.end();
   });
   const streams = createStreamer(pool, listener, new AbortController().signal);

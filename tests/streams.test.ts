@@ -25,7 +25,7 @@ test('a reader in another process gets the stream live, and from any index', asy
   const [runId = ''] = await app.start('streamingWorkflow', [WORDS, 100]);
   const reader = startProgram(PROCESS, ['read', runId], { env: app.env });
   await until('the reader is there', async () => {
-    const sessions = `SELECT FROM pg_stat_activity WHERE application_name = 'postgres-world listener' AND datname = current_database()`;
+    const sessions = `SELECT FROM pg_stat_activity WHERE application_name = 'postgres-world session' AND datname = current_database()`;
     return (await app.query(sessions)).length > 0;
   });
   await app.startWorker();

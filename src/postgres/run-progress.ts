@@ -63,12 +63,25 @@ export async function readWakeSeq(
   return rows[0]?.wake_seq ?? 0;
 }
 
-/** Writes down what the parking driver had seen, and when the run's next timer is due. */
-export async function recordPark(client: ClientBase, runId: string, seenSeq: number, delaySeconds: number | undefined) {
+/** How a run is left when there is nothing to do for it now. */
+export interface Parking {
+  /** The `wake_seq` that the driver has seen. */
+  seenSeq: number;
+  /** Until the run's next timer. */
+  delaySeconds: number | undefined;
+  /** Whether it waits for steps that are in their queue. */
+  awaitsSteps: boolean;
+}
+
+export async function recordPark(
+  client: ClientBase,
+  runId: string,
+  { seenSeq, delaySeconds, awaitsSteps }: Parking,
+): Promise<void> {
   await client.query(
     `UPDATE workflow_engine.run_progress
-     SET seen_seq = $2, due_at = now() + make_interval(secs => $3) WHERE run_id = $1`,
-    [runId, seenSeq, delaySeconds ?? null],
+     SET seen_seq = $2, due_at = now() + make_interval(secs => $3), awaits_steps = $4 WHERE run_id = $1`,
+    [runId, seenSeq, delaySeconds ?? null, awaitsSteps],
   );
 }
 

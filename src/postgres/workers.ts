@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import type { Session } from './session.ts';
 
 const SIGN_OF_LIFE_MS = 5_000;
 /** How long a worker that was not seen counts as alive. */
@@ -34,34 +35,38 @@ export async function findServedDeployment(pool: Pool, jobPrefix: string): Promi
   return (await findWorkers(pool, jobPrefix)).at(-1)?.deployments[0];
 }
 
+interface WorkerOptions {
+  jobPrefix: string;
+  deploymentIds: readonly string[];
+  concurrency: number;
+  /** Where its locks are, if it can have any. */
+  session: Session | undefined;
+}
+
 /**
- * Lists this process among the workers until it is disposed. For people who look, not for the
- * protocol: nobody's work is taken over because of it.
+ * Lists this process among the workers until it is disposed. For people who look; and the sweep takes
+ * nobody's job for want of a lock while there is a worker that cannot lock.
  */
-export async function registerWorker(
-  pool: Pool,
-  {
-    jobPrefix,
-    deploymentIds,
-    concurrency,
-  }: { jobPrefix: string; deploymentIds: readonly string[]; concurrency: number },
-): Promise<AsyncDisposable> {
+export async function registerWorker(pool: Pool, options: WorkerOptions): Promise<AsyncDisposable> {
+  const { jobPrefix, deploymentIds, concurrency, session } = options;
   const id = randomUUID();
   const signOfLife = () =>
     pool.query(
-      `INSERT INTO workflow_engine.workers (id, job_prefix, deployments, concurrency, host, pid)
-       VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET seen_at = now()`,
-      [id, jobPrefix, deploymentIds, concurrency, hostname(), process.pid],
+      `INSERT INTO workflow_engine.workers (id, job_prefix, deployments, concurrency, host, pid, locks)
+       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET seen_at = now(), locks = $7`,
+      [id, jobPrefix, deploymentIds, concurrency, hostname(), process.pid, session?.isOpen ?? false],
     );
   await pool.query('DELETE FROM workflow_engine.workers WHERE seen_at < now() - $1::interval', [FORGOTTEN_AFTER]);
   await signOfLife();
   let giving: Promise<unknown> | undefined;
-  const timer = setInterval(() => {
+  const give = () => {
     // One at a time. A sign that failed is made up for by the next.
     giving ??= signOfLife()
       .catch(() => undefined)
       .finally(() => (giving = undefined));
-  }, SIGN_OF_LIFE_MS);
+  };
+  const timer = setInterval(give, SIGN_OF_LIFE_MS);
+  const stopWatching = session?.onChange(() => void (giving ?? Promise.resolve()).then(give));
   const leave = async () => {
     await giving;
     await pool.query('DELETE FROM workflow_engine.workers WHERE id = $1', [id]);
@@ -69,6 +74,7 @@ export async function registerWorker(
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
+      stopWatching?.();
       await Promise.race([leave().catch(() => undefined), delay(LEAVE_PATIENCE_MS, undefined, { ref: false })]);
     },
   };

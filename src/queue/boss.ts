@@ -3,9 +3,6 @@ import type { Pool, PoolClient } from 'pg';
 import { PgBoss, type Db, type QueueOptions } from 'pg-boss';
 import type { WorldConfig } from '../config/config.ts';
 
-const HEARTBEAT_SECONDS = 10;
-const MONITOR_SECONDS = 2;
-
 /** Above the runtime's own 48 deliveries, after which it ends the run or step with a reason. */
 const RETRY_LIMIT = 100;
 
@@ -16,7 +13,8 @@ const RETRY_LIMIT = 100;
 const QUEUE_OPTIONS: QueueOptions & { policy: 'exclusive'; notify: true } = {
   policy: 'exclusive',
   notify: true,
-  heartbeatSeconds: HEARTBEAT_SECONDS,
+  // No heartbeatSeconds: pg-boss would find lapsed ones by reading every job, and take them for lost
+  // in the first moment after an outage. The sweep looks at the same heartbeats.
   expireInSeconds: 24 * 3600,
   retryLimit: RETRY_LIMIT,
   retryDelay: 1,
@@ -37,7 +35,7 @@ export function queueNames(jobPrefix: string, deploymentId: string): QueueNames 
   return { flows: `${jobPrefix}flows.${deploymentId}`, steps: `${jobPrefix}steps.${deploymentId}` };
 }
 
-/** pg-boss on our pool, its schema made by setup. Only workers look after the heartbeats of others. */
+/** pg-boss on our pool, its schema made by setup. Only workers do its maintenance. */
 export async function startBoss(
   pool: Pool,
   { queueSchema, worker, verbose, log }: Pick<WorldConfig, 'queueSchema' | 'worker' | 'verbose' | 'log'>,
@@ -49,8 +47,6 @@ export async function startBoss(
     createSchema: false,
     schedule: false,
     supervise: worker,
-    superviseIntervalSeconds: MONITOR_SECONDS,
-    monitorIntervalSeconds: MONITOR_SECONDS,
     maintenanceIntervalSeconds: 600,
   });
   // Maintenance that failed is tried again at its next turn; a database that is away shows elsewhere.

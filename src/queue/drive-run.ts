@@ -18,6 +18,8 @@ const HAND_OVER_AFTER_MS = 3_600_000;
 /** Beneath the notifications. */
 const POLL_INTERVAL_MS = 3_000;
 
+const LOST_STEPS_INTERVAL_MS = 10_000;
+
 const REDELIVERY_SECONDS = 1;
 
 const AFTER_OUTAGE_MS = 1_000;
@@ -84,6 +86,14 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     }
   };
 
+  let lookedForLostSteps = Date.now();
+  /** Steps whose jobs are gone without a result: nobody else would miss them while the run is active. */
+  const findLostSteps = async (): Promise<string[]> => {
+    if (queued.size === 0 || Date.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
+    lookedForLostSteps = Date.now();
+    return jobs.findLostSteps(queues.steps, [...queued]).catch(() => []);
+  };
+
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
     const dueAt = Date.now() + dueInSeconds * 1_000;
@@ -91,6 +101,9 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
       if (Date.now() >= dueAt || lease.signal.aborted) return;
       if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
+      const lost = await findLostSteps();
+      for (const stepId of lost) queued.delete(stepId);
+      if (lost.length > 0) return;
     }
   };
 
@@ -114,7 +127,10 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     await dispatch(replay.requestedSteps);
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
-    if (executing.size === 0) return jobs.park(lease, runId, continuation, seenSeq, replay.delaySeconds);
+    if (executing.size === 0) {
+      const { delaySeconds, requestedSteps } = replay;
+      return jobs.park(lease, runId, continuation, { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0 });
+    }
     await waitForNews(seenSeq, replay.delaySeconds);
     return false;
   };

@@ -15,6 +15,8 @@ export interface Leases extends Disposable {
   /** The lease that a fetched job is. Call `release` once it was completed or given up. */
   hold(queue: string, job: { id: string; retryCount: number }): Lease;
   release(lease: Lease): void;
+  /** The jobs that this process has, as far as it knows. */
+  heldJobIds(): ReadonlySet<string>;
   /** Ends every lease, also those still to come; their holders hand them back. */
   abortAll(): void;
 }
@@ -69,6 +71,10 @@ export function createLeases(boss: PgBoss): Leases {
     },
     release(lease) {
       held.delete(keyOf(lease));
+    },
+    heldJobIds() {
+      const ours = [...held.values()].filter(({ lease }) => !lease.signal.aborted);
+      return new Set(ours.map(({ lease }) => lease.jobId));
     },
     abortAll() {
       closed = true;

@@ -24,3 +24,9 @@ export function decodePayload(payload: unknown): WorkflowInvokePayload & StepInv
   if (!runInput || bytes === undefined) return decoded;
   return { ...decoded, runInput: { ...runInput, input: new Uint8Array(Buffer.from(bytes, 'base64')) } };
 }
+
+/** Whose message it is; undefined for one that is about no run. */
+export function runIdOf({ payload }: JobData): string | undefined {
+  const { runId, workflowRunId } = payload as Partial<WorkflowInvokePayload & StepInvokePayload>;
+  return workflowRunId ?? runId;
+}

@@ -1,67 +1,61 @@
 import type { Pool } from 'pg';
 import { transaction } from '../postgres/pool.ts';
+import { findForgottenRuns, type ForgottenRun } from './forgotten-runs.ts';
+import { createOrphanage, type OrphanedJob } from './orphaned-jobs.ts';
 
-const SWEEP_INTERVAL_MS = 1_000;
-const RUNS_PER_SWEEP = 500;
+const SWEEP_INTERVAL_MS = 500;
 
 /** An arbitrary number; one worker at a time sweeps, per job prefix. */
 const SWEEP_LOCK = 7_205_759;
 
-export interface ForgottenRun {
-  runId: string;
-  deploymentId: string;
-  workflowName: string;
+/** Whoever could not look for so long was cut off, and with it perhaps everybody whose job seems orphaned. */
+const BLIND_AFTER_MS = 3_000;
+const AFTER_BLINDNESS_MS = 10_000;
+
+export interface SweepOptions {
+  pool: Pool;
+  jobPrefix: string;
+  queueSchema: string;
+  /** Makes sure that somebody drives a run that has something to do. */
+  wake(run: ForgottenRun): Promise<void>;
+  /** Takes a job away from a holder that is gone. */
+  takeAway(job: OrphanedJob): Promise<void>;
 }
 
-/** Wakes the runs that have something to do and no job that will see to it. Returns what stops it. */
-export function startSweep(
-  pool: Pool,
-  jobPrefix: string,
-  queueSchema: string,
-  wake: (run: ForgottenRun) => Promise<void>,
-): () => Promise<void> {
+/** Looks for what everybody else has missed, or left behind when they died. Returns what stops it. */
+export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: SweepOptions): () => Promise<void> {
+  const orphanage = createOrphanage();
+  let lastLook = performance.now();
+  let trustFrom = 0;
   let sweeping: Promise<void> | undefined;
+
+  async function sweep(): Promise<void> {
+    const found = await transaction(pool, async (client) => {
+      const lock = await client.query<{ ours: boolean }>(
+        // Of the transaction, not the session: that would break behind a pooler.
+        'SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS ours',
+        [SWEEP_LOCK, jobPrefix],
+      );
+      const now = performance.now();
+      if (now - lastLook > BLIND_AFTER_MS) trustFrom = now + AFTER_BLINDNESS_MS;
+      lastLook = now;
+      if (!lock.rows[0]?.ours) return undefined;
+      return {
+        runs: await findForgottenRuns(client, jobPrefix, queueSchema),
+        jobs: now < trustFrom ? [] : await orphanage.look(client, jobPrefix, queueSchema),
+      };
+    });
+    if (found) await Promise.allSettled([...found.runs.map(wake), ...found.jobs.map(takeAway)]);
+  }
+
   const timer = setInterval(() => {
     // A sweep that failed is made up for by the next.
-    sweeping ??= findForgottenRuns(pool, jobPrefix, queueSchema)
-      .then((runs) => Promise.all(runs.map(wake)))
-      .then(
-        () => (sweeping = undefined),
-        () => (sweeping = undefined),
-      );
+    sweeping ??= sweep()
+      .catch(() => undefined)
+      .finally(() => (sweeping = undefined));
   }, SWEEP_INTERVAL_MS);
   return async () => {
     clearInterval(timer);
     await sweeping;
   };
-}
-
-/** Two partial indexes find the candidates: a parked run with nothing to do is in neither. */
-function findForgottenRuns(pool: Pool, jobPrefix: string, queueSchema: string): Promise<ForgottenRun[]> {
-  return transaction(pool, async (client) => {
-    const lock = await client.query<{ ours: boolean }>(
-      // Of the transaction, not the session: that would break behind a pooler.
-      'SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS ours',
-      [SWEEP_LOCK, jobPrefix],
-    );
-    if (!lock.rows[0]?.ours) return [];
-    const { rows } = await client.query<ForgottenRun>(
-      `WITH candidate AS (
-         SELECT * FROM workflow_engine.run_progress WHERE job_prefix = $1 AND wake_seq > seen_seq
-         UNION
-         SELECT * FROM workflow_engine.run_progress WHERE job_prefix = $1 AND due_at <= now()
-       )
-       SELECT run_id AS "runId", deployment_id AS "deploymentId", workflow_name AS "workflowName"
-       FROM candidate
-       WHERE run_id <> ALL (ARRAY(
-         SELECT singleton_key FROM ${queueSchema}.job
-         WHERE name = ANY (ARRAY(SELECT DISTINCT job_prefix || 'flows.' || deployment_id FROM candidate))
-           AND singleton_key IS NOT NULL
-           -- a retry comes due by itself, after a delay that grows with its failures
-           AND (state IN ('active', 'retry') OR state = 'created' AND start_after <= now())))
-       LIMIT ${RUNS_PER_SWEEP}`,
-      [jobPrefix],
-    );
-    return rows;
-  });
 }

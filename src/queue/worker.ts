@@ -2,8 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { PgBoss } from 'pg-boss';
 import type { Listener } from '../postgres/listener.ts';
+import type { Session } from '../postgres/session.ts';
 import { queueNames, jobChannel } from './boss.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
+import { keepJobLocks } from './job-locks.ts';
 import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
 import { createLeases } from './leases.ts';
 import { createReport } from './report.ts';
@@ -23,6 +25,8 @@ export interface WorkerOptions {
   boss: PgBoss;
   pool: Pool;
   listener: Listener;
+  /** Undefined behind a pooler: then the heartbeats alone tell that this process is alive. */
+  session: Session | undefined;
   jobs: Jobs;
   jobPrefix: string;
   queueSchema: string;
@@ -42,7 +46,7 @@ export interface Worker {
 
 /** Takes work of the given deployments from the database until it is stopped. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
+  const { boss, pool, listener, session, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
   const { pollIntervalMs } = listener;
   const report = createReport(options.log);
   const trace = (line: string) => options.verbose && options.log(line);
@@ -96,12 +100,21 @@ export function startWorker(options: WorkerOptions): Worker {
       else driven.get(runId)?.();
     }),
   ];
-  const stopSweep = startSweep(pool, jobPrefix, queueSchema, ({ runId, deploymentId, workflowName }) =>
-    jobs.wake(queueNames(jobPrefix, deploymentId).flows, runId, {
-      queueName: workflowQueueName(workflowName),
-      payload: { runId },
-    }),
-  );
+  const stopSweep = startSweep({
+    pool,
+    jobPrefix,
+    queueSchema,
+    wake: ({ runId, deploymentId, workflowName }) =>
+      jobs.wake(queueNames(jobPrefix, deploymentId).flows, runId, {
+        queueName: workflowQueueName(workflowName),
+        payload: { runId },
+      }),
+    takeAway: async (job) => {
+      trace(`Run ${job.runId}: a worker of it is gone`);
+      await jobs.takeAway(job);
+    },
+  });
+  const stopLocks = session && keepJobLocks(session, leases.heldJobIds);
 
   let running = true;
   return {
@@ -116,6 +129,7 @@ export function startWorker(options: WorkerOptions): Worker {
       leases.abortAll();
       // The leases are handed back at once; a step that does not heed its signal may take longer.
       await Promise.race([stopped, delay(STOP_PATIENCE_MS, undefined, { ref: false })]);
+      stopLocks?.();
       leases[Symbol.dispose]();
     },
   };

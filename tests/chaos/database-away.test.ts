@@ -16,7 +16,7 @@ const OUTAGE_MS = 75_000;
 /** So that steps are in the middle when the outage begins, and end before the lease is in doubt, after 30 s. */
 const STEP_MS = 8_000;
 
-const IS_LISTENER = `application_name = 'postgres-world listener'`;
+const IS_LISTENER = `application_name = 'postgres-world session'`;
 
 test('a server that is restarted, be it by a crash, costs no step, no chunk and no model call', async () => {
   const server = await startStoppableServer(await embeddedPostgres());

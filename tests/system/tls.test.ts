@@ -41,7 +41,7 @@ test.each([
   );
   expect(sessions).toEqual([
     { name: 'postgres-world', encrypted },
-    { name: 'postgres-world listener', encrypted },
+    { name: 'postgres-world session', encrypted },
   ]);
   expect(worker.stderr).not.toContain('WARNING');
 });

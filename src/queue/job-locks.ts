@@ -1,0 +1,47 @@
+import type { Session } from '../postgres/session.ts';
+
+/** What comes and goes between two looks is never locked. The sweep gives new jobs a second. */
+const INTERVAL_MS = 200;
+
+/** An arbitrary number, so that the locks are nobody else's. */
+export const JOB_LOCK_SEED = 7_205_759;
+
+/**
+ * Keeps a session advisory lock for each job that this process holds. When the process dies, the
+ * kernel closes its socket, the server drops the locks, and the sweep sees it in half a second
+ * instead of after a lapsed heartbeat. Shared locks: nobody ever waits for one.
+ * @param heldJobIds the jobs at this moment
+ * @returns stops it
+ */
+export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>): () => void {
+  let locked = new Set<string>();
+  let busy = false;
+
+  session.prepare(async (client) => {
+    // A new session has no locks. What is held is locked again before anybody misses it.
+    locked = new Set(heldJobIds());
+    if (locked.size > 0) await client.query(LOCK, [[...locked]]);
+  });
+
+  const timer = setInterval(() => {
+    if (busy || !session.isOpen) return;
+    const held = heldJobIds();
+    const gained = [...held].filter((id) => !locked.has(id));
+    const gone = [...locked].filter((id) => !held.has(id));
+    if (gained.length + gone.length === 0) return;
+    busy = true;
+    // If the session is lost over it, the next one begins anew.
+    locked = new Set(held);
+    void (async () => {
+      if (gained.length > 0) await session.query(LOCK, [gained]);
+      if (gone.length > 0) await session.query(UNLOCK, [gone]);
+    })()
+      .catch(() => undefined)
+      .finally(() => (busy = false));
+  }, INTERVAL_MS);
+  return () => clearInterval(timer);
+}
+
+const KEY = `hashtextextended(id, ${JOB_LOCK_SEED})`;
+const LOCK = `SELECT pg_advisory_lock_shared(${KEY}) FROM unnest($1::text[]) AS id`;
+const UNLOCK = `SELECT pg_advisory_unlock_shared(${KEY}) FROM unnest($1::text[]) AS id`;

@@ -32,7 +32,7 @@ export async function keepQueues({ pool, boss, queueSchema, queues, log }: KeepQ
 
   const look = async () => {
     const { rowCount } = await pool.query(`SELECT FROM ${queueSchema}.queue WHERE name = ANY ($1)`, [names]);
-    if (rowCount === names.length) return;
+    if (rowCount === names.length && !isLost) return;
     await create();
     log('The queue is back: its runs go on.');
     isLost = false;

@@ -97,7 +97,7 @@ test('a database that is cut off for more than a minute is waited for, and what 
       await expectAllWell(app, scene);
     }),
   );
-});
+}, 420_000);
 
 interface Scene {
   worker: Program;

@@ -19,9 +19,10 @@ import { provideDatabase } from './src/postgres/provide-database.ts';
 import { keepSession } from './src/postgres/session.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
-import { createQueues, jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
+import { jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { driveOne } from './src/queue/drive-one.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
+import { keepQueues } from './src/queue/keep-queues.ts';
 import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED, type Compiled } from './src/runtime/compile.ts';
@@ -131,7 +132,8 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
 
   if (!isReader) {
     await loadBundles(compiled);
-    for (const id of [codeVersion, simulated]) await createQueues(boss, queueNames(config.jobPrefix, id));
+    const queues = [codeVersion, simulated].map((id) => queueNames(config.jobPrefix, id));
+    opened.use(await keepQueues({ ...config, pool, boss, queues }));
   }
   if (config.worker) {
     if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());

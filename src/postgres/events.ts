@@ -50,6 +50,8 @@ type Params = CreateEventParams & StartKeyParams;
 export function createEvents(options: EventsOptions): Storage['events'] {
   const { pool, clock } = options;
   const nextRunId = monotonicFactory();
+  /** Results that wait for the database, by step. */
+  const unrecorded = new Map<string, Promise<unknown>>();
 
   async function create(givenRunId: string | null, given: AnyEventRequest, params?: Params) {
     const event = byDatabaseClock(given, clock);
@@ -64,12 +66,19 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const ended = endingStreams(scope, event);
     const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ended);
     const attempt = () => transaction(pool, write, begin);
-    // A result waits for the database even when the lease has run out: it was paid for.
+    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
     const giveUp = isFenced(scope, event) ? scope?.lease.signal : undefined;
-    const result = await retryTransient(attempt, DATABASE_PATIENCE_MS, giveUp).catch((error: unknown) => {
-      if (scope?.kind === 'replay' && isRunEnded(error)) scope.ended = true;
-      throw error;
-    });
+    const isPaidFor = event.eventType === 'step_completed';
+    // After an outage, the same step may come to this process anew before its result has got through.
+    if (event.eventType === 'step_started') await unrecorded.get(event.correlationId)?.catch(() => undefined);
+    const recording = retryTransient(attempt, isPaidFor ? Infinity : DATABASE_PATIENCE_MS, giveUp);
+    if (isPaidFor) unrecorded.set(event.correlationId, recording);
+    const result = await recording
+      .catch((error: unknown) => {
+        if (scope?.kind === 'replay' && isRunEnded(error)) scope.ended = true;
+        throw error;
+      })
+      .finally(() => isPaidFor && unrecorded.delete(event.correlationId));
     noteInScope(scope, event, result);
     // Hints, after the fact: polls and the sweep are beneath them.
     for (const stream of ended) await options.onStreamEnd(stream).catch(() => undefined);

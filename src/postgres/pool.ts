@@ -1,4 +1,5 @@
-import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { Client, Pool, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
+import { isUnreachable } from './transient.ts';
 
 /**
  * UTC, because world-postgres keeps times without a zone and writes them from both clocks. The one
@@ -15,12 +16,20 @@ const TRANSACTION_SETTINGS = `
   SET LOCAL idle_in_transaction_session_timeout = '5s';
   SET LOCAL lock_timeout = '5s'`;
 
+const CONNECT_PATIENCE_MS = 10_000;
+
+/**
+ * Whoever waits for a connection of the pool in vain has to queue up again, at the end: with the
+ * patience of one that connects, some of a thousand runs that were started at once never got one.
+ */
+const POOL_PATIENCE_MS = 60_000;
+
 /** How pg is to connect for anything that lasts. */
 export function connectionOptions(connectionString: string): PoolConfig {
   return {
     connectionString,
     application_name: 'postgres-world',
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: CONNECT_PATIENCE_MS,
     // A connection that was cut without a word would be waited for for a quarter of an hour.
     query_timeout: 30_000,
     keepAlive: true,
@@ -28,10 +37,19 @@ export function connectionOptions(connectionString: string): PoolConfig {
   };
 }
 
+/** A pool has one patience for both, connecting and waiting for somebody else's connection. */
+class PoolMember extends Client {
+  constructor(config?: ClientConfig) {
+    super({ ...config, connectionTimeoutMillis: CONNECT_PATIENCE_MS });
+  }
+}
+
 /** A pool whose sessions are set up, and whose lost idle connections do not end the process. */
 export function createPool(connectionString: string, maxPoolSize: number): Pool {
   const pool = new Pool({
     ...connectionOptions(connectionString),
+    Client: PoolMember,
+    connectionTimeoutMillis: POOL_PATIENCE_MS,
     max: maxPoolSize,
     // pg awaits it, whatever its typings say.
     // oxlint-disable-next-line typescript/no-misused-promises
@@ -63,8 +81,10 @@ export async function transaction<T>(
     await client.query('COMMIT');
     return result;
   } catch (error) {
-    // A connection that cannot even roll back must not go back into the pool.
-    await client.query('ROLLBACK').catch((cause: Error) => (broken = cause));
+    // A connection that cannot even roll back must not go back into the pool. One that was cut off
+    // silently would be waited for once more.
+    if (isUnreachable(error)) broken = error as Error;
+    else await client.query('ROLLBACK').catch((cause: Error) => (broken = cause));
     throw error;
   } finally {
     client.release(broken);

@@ -9,9 +9,9 @@ const UNREACHABLE_STATES = /^(08|53|57P0)/;
 const TRANSIENT_ERRNOS =
   /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN)$/;
 const TRANSIENT_MESSAGES =
-  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|not queryable/;
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|timeout expired|not queryable/;
 
-/** How long what was paid for, or must not get lost, waits for a database that is away. */
+/** How long what should not get lost waits for a database that is away. (What was paid for waits without a limit.) */
 export const DATABASE_PATIENCE_MS = 60_000;
 
 const FIRST_DELAY_MS = 50;

@@ -62,7 +62,7 @@ export async function startBoss(
 }
 
 export async function createQueues(boss: PgBoss, names: QueueNames): Promise<void> {
-  for (const name of Object.values<string>({ ...names })) await boss.createQueue(name, QUEUE_OPTIONS);
+  for (const name of [names.flows, names.steps, names.dead]) await boss.createQueue(name, QUEUE_OPTIONS);
 }
 
 /** The `db` option of pg-boss, for statements on a pool or inside an open transaction. */

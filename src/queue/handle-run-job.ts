@@ -52,7 +52,9 @@ export async function handleRunJob(
     if (lease.signal.aborted) return;
     context.report(`Run ${runId}`, error);
     // If even that fails, the job has no lock any more, and is fetched again.
-    await context.jobs.retry(lease, error).catch((cause: unknown) => context.report(`Run ${runId}`, cause));
+    await context.jobs
+      .retry(lease, runId, job.data, error)
+      .catch((cause: unknown) => context.report(`Run ${runId}`, cause));
   } finally {
     context.trace(`Run ${runId}: given back`);
     leases.release(lease);

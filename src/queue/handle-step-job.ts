@@ -19,7 +19,7 @@ export async function handleStepJob(job: Job<JobData>, context: DriverContext, l
   };
   lease.signal.addEventListener('abort', handBack);
   const settleFailed = async (error: unknown) => {
-    if (!(error instanceof MustRunAloneError)) return jobs.retry(lease, error);
+    if (!(error instanceof MustRunAloneError)) return jobs.retry(lease, payload.stepId, job.data, error);
     await jobs.complete(lease);
     const { workflowName, workflowRunId: runId } = payload;
     return jobs.wake(queues.flows, runId, { queueName: workflowQueueName(workflowName), payload: { runId } });
@@ -33,7 +33,7 @@ export async function handleStepJob(job: Job<JobData>, context: DriverContext, l
   } catch (error) {
     if (lease.signal.aborted) return;
     report(`Step ${payload.stepId}`, error);
-    // If even that fails, the heartbeat lapses and the job is fetched again.
+    // If even that fails, the job has no lock any more, and is fetched again.
     await settleFailed(error).catch((cause: unknown) => report(`Step ${payload.stepId}`, cause));
   } finally {
     await handedBack;

@@ -1,12 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
 import { lockLease, lockRun, readProgress, recordPark, type Parking } from '../postgres/run-progress.ts';
-import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
+import { DATABASE_PATIENCE_MS, isUnreachable, retryTransient } from '../postgres/transient.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
+import { createJobTable, type JobTable } from './job-table.ts';
 import { runIdOf, type DeadLetter, type JobData } from './messages.ts';
 import type { OrphanedJob } from './orphaned-jobs.ts';
 import { reasonOf } from './report.ts';
@@ -14,19 +16,17 @@ import { reasonOf } from './report.ts';
 /** Tells the driver of the run in the payload to look again. */
 export const WAKE_CHANNEL = 'workflow_wake';
 
+const AFTER_OUTAGE_SECONDS = 1;
+
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}
 
-export interface Jobs {
+export interface Jobs extends JobTable {
   /**
    * Makes sure that a replay of the run begins after now. A loop, because each answer can be
    * outdated by the time of the next; every way out of it was true at one moment after the event.
    */
   wake(queue: string, runId: string, data: JobData): Promise<void>;
-  /** Whether somebody holds the job of a run or a step. */
-  isActive(queue: string, key: string): Promise<boolean>;
-  /** Whether the job is still in the hands of who fetched it. */
-  isHeld(queue: string, attempt: { id: string; retryCount: number }): Promise<boolean>;
   /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
   cancelSteps(queue: string, runId: string): Promise<void>;
   /**
@@ -36,8 +36,6 @@ export interface Jobs {
    * @throws LeaseLostError when that lease is gone
    */
   sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number, driver?: Lease): Promise<void>;
-  /** Of the given steps, those that are not finished and have no job in the queue. */
-  findLostSteps(queue: string, stepIds: readonly string[]): Promise<string[]>;
   /**
    * Gives the run's lease back, with a delayed job in its place if there is a timer.
    * @returns false, with nothing changed, if there are events that the driver has not seen
@@ -50,12 +48,16 @@ export interface Jobs {
   sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;
   /** Takes jobs of a run away from holders that are gone, and makes them due. */
   takeAway(runId: string, orphans: readonly OrphanedJob[]): Promise<void>;
-  /** Lets the job be fetched again, after pg-boss's growing delay. */
-  retry(lease: Lease, reason: unknown): Promise<void>;
+  /**
+   * Lets a job that failed be fetched again, after pg-boss's growing delay. Where the database was to
+   * blame, as a new one: else one that comes and goes would use up the deliveries, and fail the run.
+   */
+  retry(lease: Lease, key: string, data: JobData, reason: unknown): Promise<void>;
 }
 
 /** What is done with the jobs that are leases; see "The lease" in docs/ARCHITECTURE.md. */
 export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs {
+  const table = createJobTable(pool, queueSchema);
   const attemptOf = ({ jobId, retryCount }: Lease) => ({ id: jobId, retryCount });
   const patiently = <T>(work: () => Promise<T>) => retryTransient(work, DATABASE_PATIENCE_MS);
 
@@ -72,49 +74,32 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       db: onPool(db),
     });
 
-  /** By the index that makes `exclusive` exclusive; `findJobs` would read the finished jobs too. */
-  const isActive = async (queue: string, key: string) => {
-    const { rowCount } = await pool.query(
-      `SELECT FROM ${queueSchema}.job
-       WHERE name = $1 AND coalesce(singleton_key, '') = $2 AND state = 'active' AND policy = 'exclusive'`,
-      [queue, key],
+  const replace: Jobs['replace'] = async (lease, key, data, delaySeconds) => {
+    await rolledBackIsFalse(() =>
+      transaction(pool, async (client) => {
+        await completeIn(client, lease);
+        await send(client, lease.queue, key, data, delaySeconds);
+      }),
     );
-    return rowCount === 1;
   };
 
   return {
-    isActive,
-
-    async isHeld(queue, { id, retryCount }) {
-      const { rowCount } = await pool.query(
-        `SELECT FROM ${queueSchema}.job WHERE name = $1 AND id = $2 AND retry_count = $3 AND state = 'active'`,
-        [queue, id, retryCount],
-      );
-      return rowCount === 1;
-    },
+    ...table,
 
     wake: (queue, runId, data) =>
       patiently(async () => {
-        for (;;) {
+        for (let turn = 1; ; turn += 1) {
+          // Without its queue, which keepQueues creates again, none of the three ever succeeds.
+          if (turn > 3) await delay(Math.min(turn * 10, 1_000));
           if ((await send(pool, queue, runId, data)) !== null) return;
           if ((await boss.update(queue, undefined, { singletonKey: runId, startAfter: 0 })).updated > 0) return;
-          if (await isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);
+          if (await table.isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);
         }
       }),
 
     async cancelSteps(queue, runId) {
-      const { rows } = await pool.query<{ id: string }>(
-        `SELECT j.id FROM workflow.workflow_steps s
-         JOIN ${queueSchema}.job j ON j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id
-         WHERE s.run_id = $2 AND s.status IN ('pending', 'running')
-           AND j.state <= 'active' AND j.policy = 'exclusive'`,
-        [queue, runId],
-      );
-      if (rows.length > 0)
-        await boss.cancel(
-          queue,
-          rows.map(({ id }) => id),
-        );
+      const ids = await table.findStepJobs(queue, runId);
+      if (ids.length > 0) await boss.cancel(queue, ids);
     },
 
     sendStep: (queue, stepId, data, delaySeconds, driver) =>
@@ -125,18 +110,6 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
           await send(client, queue, stepId, data, delaySeconds);
         }),
       ),
-
-    async findLostSteps(queue, stepIds) {
-      const { rows } = await pool.query<{ step_id: string }>(
-        `SELECT s.step_id FROM workflow.workflow_steps s
-         WHERE s.step_id = ANY ($2) AND s.status IN ('pending', 'running') AND NOT EXISTS (
-           SELECT FROM ${queueSchema}.job j
-           WHERE j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id
-             AND j.state <= 'active' AND j.policy = 'exclusive')`,
-        [queue, stepIds],
-      );
-      return rows.map(({ step_id }) => step_id);
-    },
 
     park: (lease, runId, data, parking) =>
       rolledBackIsFalse(() =>
@@ -152,14 +125,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         ),
       ),
 
-    async replace(lease, key, data, delaySeconds) {
-      await rolledBackIsFalse(() =>
-        transaction(pool, async (client) => {
-          await completeIn(client, lease);
-          await send(client, lease.queue, key, data, delaySeconds);
-        }),
-      );
-    },
+    replace,
 
     async complete(lease) {
       await patiently(() => boss.complete(lease.queue, attemptOf(lease)));
@@ -190,8 +156,9 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       });
     },
 
-    async retry(lease, reason) {
-      await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
+    async retry(lease, key, data, reason) {
+      if (isUnreachable(reason)) await patiently(() => replace(lease, key, data, AFTER_OUTAGE_SECONDS));
+      else await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
-import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
+import { retryTransient } from '../postgres/transient.ts';
 import type { World } from '@workflow/world';
 import currentWorld from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
@@ -43,7 +43,7 @@ export function openRunStream(namespace = ''): RunStream {
   let index = 0;
   let flushing: Promise<void> | undefined;
 
-  /** The answer is paid for: a database that is away for a moment must not cost it. */
+  /** The answer is paid for: it waits for the database as long as the process lives, whatever became of the lease. */
   function append(chunk: Uint8Array): Promise<void> {
     let tried = false;
     const appendOnce = async () => {
@@ -52,7 +52,7 @@ export function openRunStream(namespace = ''): RunStream {
       tried = true;
       await world.writeToStream(name, step.runId, chunk);
     };
-    return retryTransient(appendOnce, DATABASE_PATIENCE_MS, step.signal);
+    return retryTransient(appendOnce, Infinity);
   }
 
   async function flush(): Promise<void> {

@@ -71,9 +71,9 @@ test('a wake that comes while the job is being completed sends a new one', async
   const protocol = await createProtocol();
   const { jobs, queues, runId, data, url } = protocol;
   const { lease } = await fetchRun(protocol);
-  await using parking = await connect(url);
-  await parking.query('BEGIN');
-  await parking.query(`UPDATE workflow_queue.job SET state = 'completed' WHERE id = $1`, [lease.jobId]);
+  await using other = await connect(url);
+  await other.query('BEGIN');
+  await other.query(`UPDATE workflow_queue.job SET state = 'completed' WHERE id = $1`, [lease.jobId]);
   const waking = jobs.wake(queues.flows, runId, data);
   const waitsForLock = async () =>
     (
@@ -83,7 +83,7 @@ test('a wake that comes while the job is being completed sends a new one', async
     ).length > 0;
   await until('the wake waits for the end of that transaction', waitsForLock);
 
-  await parking.query('COMMIT');
+  await other.query('COMMIT');
   await waking;
 
   expect(await protocol.openJobs()).toEqual([{ state: 'created', due: true }]);
@@ -109,7 +109,7 @@ test('a driver that lost its lease cannot give away the one of its successor', a
   expect(await jobs.park(zombie.lease, runId, data, parking(seen))).toBe(false);
   await jobs.replace(zombie.lease, runId, data);
   await jobs.complete(zombie.lease);
-  await jobs.retry(zombie.lease, new Error('of the zombie'));
+  await jobs.retry(zombie.lease, runId, data, new Error('of the zombie'));
 
   expect(await protocol.openJobs()).toEqual([{ state: 'active', due: true }]);
   expect(await jobs.park(driver.lease, runId, data, parking(seen))).toBe(true);

@@ -11,6 +11,8 @@ export interface Application extends TestDatabase {
   env: Record<string, string>;
   startWorker(env?: Record<string, string>): Promise<Program>;
   start(workflow: string, args: unknown[], count?: number): Promise<string[]>;
+  /** A run of each, by one process. */
+  startAll(...calls: [workflow: string, args: unknown[]][]): Promise<string[]>;
   /** A process that does `process.ts MODE ARGS` and ends; its lines of JSON. */
   ask<T>(mode: string, ...args: string[]): Promise<T[]>;
   ended(runId: string): Promise<{ status: string }>;
@@ -18,11 +20,15 @@ export interface Application extends TestDatabase {
   executions(): Promise<{ stepId: string; pid: number }[]>;
 }
 
-/** @param connect the variables by which its processes reach a database, given that one's URL */
+/**
+ * @param connect the variables by which its processes reach a database, given that one's URL
+ * @param database where it is not to be one of the server that all tests share
+ */
 export async function createApplication(
   connect: (url: string) => Record<string, string> = (url) => ({ WORKFLOW_POSTGRES_URL: url }),
+  database?: TestDatabase,
 ): Promise<Application> {
-  const database = await createTestDatabase();
+  database ??= await createTestDatabase();
   await database.query(CREATE_EXECUTIONS);
   const env = connect(database.url);
 
@@ -36,6 +42,10 @@ export async function createApplication(
     },
     async start(workflow, args, count = 1) {
       const [runIds = []] = await application.ask<string[]>('start', workflow, JSON.stringify(args), String(count));
+      return runIds;
+    },
+    async startAll(...calls) {
+      const [runIds = []] = await application.ask<string[]>('start-all', JSON.stringify(calls));
       return runIds;
     },
     async ask<T>(mode: string, ...args: string[]) {

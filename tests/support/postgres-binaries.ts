@@ -1,12 +1,18 @@
 import { execFile } from 'node:child_process';
 import { access, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { locateServer } from '../../src/postgres/embedded/location.ts';
 import { createServerDirectory } from './directory.ts';
-import { run, startCommand } from './program.ts';
+import { PROJECT, run, startCommand } from './program.ts';
 
 const DEBIAN = '/usr/lib/postgresql';
 const PGBOUNCER = '/usr/sbin/pgbouncer';
+
+/** @returns the directory of the programs of the embedded server, which npm brings along */
+export async function embeddedPostgres(): Promise<string> {
+  return dirname((await locateServer(join(PROJECT, '.test'))).initdb);
+}
 
 /** @returns the directory of the programs of the newest PostgreSQL that Debian's packages installed */
 export async function debianPostgres(): Promise<string> {

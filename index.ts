@@ -10,6 +10,7 @@ import { createOutput, describeRuns } from './src/cli/output.ts';
 import { readInput } from './src/cli/read-input.ts';
 import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
 import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
+import { answerRedrive } from './src/cli/redrive.ts';
 import { answerPrune } from './src/cli/prune.ts';
 import { answerRunStatus, answerStatus } from './src/cli/status.ts';
 import { getWorldConfig, runWorld, startOnce, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
@@ -38,6 +39,7 @@ async function main(command: Command): Promise<number> {
   const content = command.input === undefined ? SAMPLE_CONTENT : await readInput(command.input);
   const config = getWorldConfig({ verbose: command.verbose, log: output.note });
   if (command.mode === 'status' || command.mode === 'prune') return answer(command, config);
+  if (command.mode === 'redrive') return redrive(command, config);
 
   announceWorldName(config);
   const isWorker = command.mode === 'worker';
@@ -94,6 +96,12 @@ async function begin(workflow: { workflowId: string }, input: string, key: strin
   if (key !== undefined) return startOnce(workflow, [input], { key });
   const { start } = await import('workflow/api');
   return { runId: (await start(workflow, [input])).runId, isNew: true };
+}
+
+/** Starts a run anew and leaves it to the workers: one that workers died of must not run in this process. */
+async function redrive({ runId = '' }: Command, config: WorldConfig): Promise<number> {
+  output.result(await answerRedrive(await runWorld({ ...config, worker: false }), runId));
+  return 0;
 }
 
 /** Looks at the runs, or removes old ones; executes nothing. */

@@ -120,6 +120,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     pool,
     now: clock.now,
     workflows,
+    codeVersion,
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
     findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),

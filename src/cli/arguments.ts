@@ -13,6 +13,7 @@ const MODES = {
   both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'key', 'json'] },
   worker: { does: 'take work from the database until stopped', takes: [] },
   status: { does: 'the workers and the runs; with RUN_ID, all that this run did', takes: ['limit', 'json'] },
+  redrive: { does: 'start a failed or cancelled run anew from its input', takes: ['json'] },
   prune: {
     does: 'remove what is left of runs that ended long ago',
     takes: ['older-than', 'dry-run', 'json'],
@@ -37,7 +38,7 @@ type Mode = keyof typeof MODES;
 
 export interface Command {
   mode: Mode;
-  /** Of the mode `status`. */
+  /** Of the modes `status` and `redrive`. */
   runId: string | undefined;
   /** A file, or `-` for standard input; undefined: the sample text. */
   input: string | undefined;
@@ -55,10 +56,13 @@ export interface Command {
   help: boolean;
 }
 
+/** How the modes that take one show it. */
+const RUN_ID_OF: Partial<Record<string, string>> = { status: ' [RUN_ID]', redrive: ' RUN_ID' };
+
 export const USAGE = `Usage: index.ts [MODE] [OPTIONS]
 
 Modes
-${columns(Object.entries(MODES).map(([mode, { does }]) => [mode === 'status' ? 'status [RUN_ID]' : mode, does]))}
+${columns(Object.entries(MODES).map(([mode, { does }]) => [`${mode}${RUN_ID_OF[mode] ?? ''}`, does]))}
 
 Options
 ${columns(Object.entries(OPTIONS).map(([name, { value, does }]) => [`--${name} ${value}`, does]))}
@@ -92,11 +96,14 @@ export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   const [mode = 'content', ...rest] = positionals;
   if (!isMode(mode)) throw new UsageError(`There is no mode "${mode}": it is one of ${Object.keys(MODES).join(', ')}.`);
-  const runId = mode === 'status' ? rest.shift() : undefined;
+  const runId = RUN_ID_OF[mode] ? rest.shift() : undefined;
   if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is one word too many after the mode ${mode}.`);
   const takes = new Set<string>([...MODES[mode].takes, ...FOR_ALL]);
   for (const option of Object.keys(values)) {
     if (!takes.has(option)) throw new UsageError(`--${option} is for ${modesWith(option)}, not for ${mode}.`);
+  }
+  if (mode === 'redrive' && runId === undefined && !values.help) {
+    throw new UsageError('Which run? Write: redrive RUN_ID. The mode status lists the runs.');
   }
   if (mode === 'prune' && values['older-than'] === undefined && !values.help) {
     throw new UsageError('How old? Write, for example: prune --older-than 30d');

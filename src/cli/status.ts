@@ -114,6 +114,8 @@ function describeInFull(run: RunOverview, { activities, usage, stranded, error, 
     ['state', `${status}${ended ? ` in ${formatDuration(ageMs)}` : `, for ${formatDuration(ageMs)}`}`],
     ['started', createdAt.toISOString()],
     ['code', deploymentId],
+    ...(run.redriveOf ? [['anew of', run.redriveOf] satisfies [string, string]] : []),
+    ...(run.redrivenAs ? [['anew as', run.redrivenAs] satisfies [string, string]] : []),
     ...describeUsage(usage, isSimulated(deploymentId) ? 'simulated' : 'claude'),
   ];
   if (error) facts.push(['error', error]);

@@ -73,6 +73,7 @@ const MIGRATIONS: readonly string[] = [
      -- the run that this one repeats from its input
      ADD COLUMN redrive_of text;
    CREATE INDEX run_progress_awaits_steps ON workflow_engine.run_progress (job_prefix) WHERE awaits_steps;
+   CREATE UNIQUE INDEX run_progress_redrive_of ON workflow_engine.run_progress (redrive_of);
 
    -- whether each of its jobs has an advisory lock while the process lives
    ALTER TABLE workflow_engine.workers ADD COLUMN locks boolean NOT NULL DEFAULT false;

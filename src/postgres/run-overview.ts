@@ -5,6 +5,10 @@ export interface RunOverview {
   workflowName: string;
   status: 'pending' | 'running' | 'completed' | 'failed' | 'cancelled';
   deploymentId: string;
+  /** The run that it repeats from its input; null: none. */
+  redriveOf: string | null;
+  /** The run that repeats it. */
+  redrivenAs: string | null;
   createdAt: Date;
   completedAt: Date | null;
   /** Since it was started, by the clock of the database; for an ended run, how long it took. */
@@ -25,18 +29,20 @@ export async function listRuns(
 ): Promise<{ runs: RunOverview[]; total: number }> {
   const { rows } = await pool.query<RunOverview & { total: number }>(
     `WITH known AS (
-       SELECT r.*, p.workflow_name, r.status NOT IN ('pending', 'running') AS ended, count(*) OVER ()::int AS total
+       SELECT r.*, p.workflow_name, p.redrive_of, r.status NOT IN ('pending', 'running') AS ended, count(*) OVER ()::int AS total
        FROM workflow_engine.run_progress p JOIN workflow.workflow_runs r ON r.id = p.run_id
        WHERE p.job_prefix = $1 AND ($3::text IS NULL OR r.id = $3)
        ORDER BY ended, r.created_at DESC LIMIT $2
      )
-     SELECT k.id AS "runId", workflow_name AS "workflowName", k.status::text, deployment_id AS "deploymentId",
+     SELECT k.id AS "runId", k.workflow_name AS "workflowName", k.status::text, k.deployment_id AS "deploymentId",
+            k.redrive_of AS "redriveOf", a.run_id AS "redrivenAs",
             k.created_at AT TIME ZONE 'UTC' AS "createdAt", k.completed_at AT TIME ZONE 'UTC' AS "completedAt", total,
             round(extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at) * 1000)::float AS "ageMs",
             coalesce(s.running, '{}') AS "runningSteps", coalesce(s.queued, '{}') AS "queuedSteps",
             coalesce(h.tokens, '{}') AS hooks,
             round(extract(epoch FROM w.resume_at - now()::timestamp) * 1000)::float AS "timerMs"
      FROM known k
+     LEFT JOIN workflow_engine.run_progress a ON a.redrive_of = k.id
      LEFT JOIN LATERAL (
        SELECT array_agg(step_name ORDER BY created_at) FILTER (WHERE status = 'running') AS running,
               array_agg(step_name ORDER BY created_at) FILTER (WHERE status = 'pending') AS queued

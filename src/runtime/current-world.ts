@@ -14,6 +14,8 @@ export interface RunningWorld {
   now(): number;
   /** Function name → what `start()` takes. */
   workflows: Record<string, { workflowId: string }>;
+  /** What a replay depends on; see compile.ts. */
+  codeVersion: string;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
   deploymentId: string;
   /** Whether this process works on the runs of that deployment. */

@@ -59,7 +59,7 @@ export async function startOnce<TArgs extends unknown[], TResult>(
  * For one call of `start()`, which creates the run and sends its first message in parallel, so that
  * either suffices. Here the creation alone decides (it claims the key), and the message follows it.
  */
-function createKeyedWorld(world: World, key: string): World {
+export function createKeyedWorld(world: World, key: string): World {
   let created: Promise<unknown> | undefined;
 
   async function create(runId: string, event: RunCreatedEventRequest, params?: CreateEventParams) {

@@ -2,7 +2,7 @@
  * Runs the example workflows, or a worker for them, or looks at the runs. `index.ts --help` lists
  * modes and options.
  */
-import { parseCommand, USAGE, type Command } from './src/cli/arguments.ts';
+import { parseCommand, startKeyOf, USAGE, type Command } from './src/cli/arguments.ts';
 import { chooseModel } from './src/cli/choose-model.ts';
 import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { announceSimulation, announceUnfinishedRuns, announceWorker, announceWorldName } from './src/cli/notices.ts';
@@ -12,7 +12,7 @@ import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
 import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
 import { answerPrune } from './src/cli/prune.ts';
 import { answerRunStatus, answerStatus } from './src/cli/status.ts';
-import { getWorldConfig, runWorld, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
+import { getWorldConfig, runWorld, startOnce, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
 
 const output = createOutput(process.argv.includes('--json'));
 const stopping = listenForShutdown(output.note);
@@ -58,12 +58,15 @@ async function main(command: Command): Promise<number> {
 interface Example {
   workflow: string;
   input: string;
+  key: string | undefined;
   streams: boolean;
 }
 
-function examplesOf({ mode, topic = SAMPLE_TOPIC }: Command, content: string): Example[] {
-  const analysis = { workflow: 'contentAnalysisWorkflow', input: content, streams: true };
-  const research = { workflow: 'multiAgentResearchWorkflow', input: topic, streams: false };
+function examplesOf(command: Command, content: string): Example[] {
+  const { mode, topic = SAMPLE_TOPIC } = command;
+  const [analysisKey, researchKey] = [startKeyOf(command, 'content'), startKeyOf(command, 'research')];
+  const analysis = { workflow: 'contentAnalysisWorkflow', input: content, key: analysisKey, streams: true };
+  const research = { workflow: 'multiAgentResearchWorkflow', input: topic, key: researchKey, streams: false };
   if (mode === 'both') return [analysis, research];
   return mode === 'research' ? [research] : [analysis];
 }
@@ -71,13 +74,12 @@ function examplesOf({ mode, topic = SAMPLE_TOPIC }: Command, content: string): E
 /** Starts the examples at the same time, shows them as they go, and waits for them only. */
 async function runExamples({ workflows }: RunningWorld, examples: Example[]): Promise<number> {
   // Imported late: the runtime looks for the World when it is loaded.
-  const { start } = await import('workflow/api');
   const { followRun } = await import('./src/cli/follow-run.ts');
 
   const runs = await Promise.all(
-    examples.map(async ({ workflow, input, streams }) => {
-      const { runId } = await start(workflows[workflow]!, [input]);
-      output.note(`Started ${workflow}: run ${runId}`);
+    examples.map(async ({ workflow, input, key, streams }) => {
+      const { runId, isNew } = await begin(workflows[workflow]!, input, key);
+      output.note(`${isNew ? 'Started' : 'Found'} ${workflow}: run ${runId}`);
       following.add(runId);
       const run = await followRun({ runId, workflow, streams }, output);
       following.delete(runId);
@@ -86,6 +88,12 @@ async function runExamples({ workflows }: RunningWorld, examples: Example[]): Pr
   );
   output.result({ text: describeRuns(runs), document: { runs } });
   return runs.every(({ status }) => status === 'completed') ? 0 : 1;
+}
+
+async function begin(workflow: { workflowId: string }, input: string, key: string | undefined) {
+  if (key !== undefined) return startOnce(workflow, [input], { key });
+  const { start } = await import('workflow/api');
+  return { runId: (await start(workflow, [input])).runId, isNew: true };
 }
 
 /** Looks at the runs, or removes old ones; executes nothing. */

@@ -8,8 +8,10 @@ import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { asInPsql } from './src/config/postgres-url.ts';
+import { createIsolation } from './src/isolation/isolate.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
+import { startDatabaseClock, type DatabaseClock } from './src/postgres/database-clock.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
 import { createListener, notify, type Listener } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
@@ -18,6 +20,7 @@ import { keepSession } from './src/postgres/session.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
+import { driveOne } from './src/queue/drive-one.ts';
 import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
 import { keepQueues } from './src/queue/keep-queues.ts';
 import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
@@ -25,11 +28,13 @@ import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED, type Compiled } from './src/runtime/compile.ts';
 import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
+import { replayBy } from './src/runtime/replay-clock.ts';
 import { settleBoth } from './src/runtime/settle-both.ts';
 import { STREAM_CHANNEL } from './src/streams/chunks.ts';
 import { createStreamer } from './src/streams/streamer.ts';
 
 export type { WorldConfig } from './src/config/config.ts';
+export { startOnce, StartKeyConflictError } from './src/runtime/start-once.ts';
 export type { RunningWorld } from './src/runtime/current-world.ts';
 
 /** The configuration: the environment and `.env`, and over it what is given here. */
@@ -98,22 +103,27 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
   const session = database.listenString === undefined ? undefined : opened.use(keepSession(database.listenString));
   const listener = createListener(session, channels);
-  const health = opened.use(startHealthCheck(pool));
+  const clock = await startDatabaseClock(pool);
+  opened.use(replayBy(clock.now));
+  const health = opened.use(startHealthCheck(clock.measure));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
   const getDeploymentId = async () =>
     (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
-  const world = composeWorld({ pool, pooled: database.pooled, listener, jobs, getDeploymentId }, config, opened);
+  const world = composeWorld({ pool, pooled: database.pooled, clock, listener, jobs, getDeploymentId }, config, opened);
 
+  const driving = { ...config, concurrency: config.queueConcurrency, boss, pool, session, listener, jobs };
   let worker: Worker | undefined;
   const running: RunningWorld = {
     world,
     config,
     pool,
+    now: clock.now,
     workflows,
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
     findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),
+    driveOne: (...run) => driveOne(driving, ...run),
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
     stop: async () => undefined,
   };
@@ -126,8 +136,8 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     opened.use(await keepQueues({ ...config, pool, boss, queues }));
   }
   if (config.worker) {
-    const concurrency = config.queueConcurrency;
-    worker = await takeWork({ ...config, concurrency, boss, pool, session, listener, jobs, deploymentIds }, opened);
+    if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());
+    worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
   }
 
   const everything = opened.move();
@@ -142,7 +152,6 @@ async function loadBundles({ load }: Compiled): Promise<void> {
 }
 
 async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
-  opened.use(await startSimulatedApi());
   opened.use(await registerWorker(options.pool, options));
   return opened.adopt(startWorker(options), (it) => it.stop());
 }
@@ -150,6 +159,7 @@ async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): P
 interface Parts {
   pool: Pool;
   pooled: boolean;
+  clock: DatabaseClock;
   listener: Listener;
   jobs: Jobs;
   getDeploymentId(): Promise<string>;
@@ -157,14 +167,14 @@ interface Parts {
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
-  { pool, pooled, listener, jobs, getDeploymentId }: Parts,
+  { pool, pooled, clock, listener, jobs, getDeploymentId }: Parts,
   { jobPrefix, queueSchema }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
-  const storage = createStorage({ pool, pooled, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
+  const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

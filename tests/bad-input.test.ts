@@ -51,6 +51,12 @@ const CASES: Record<string, BadInput> = {
   },
   'a text with NUL bytes': { args: ['--input', '-'], stdin: 'a\0b', exitCode: 1, says: ['NUL', "tr -d '\\000'"] },
   'an empty topic': { args: ['research', '--topic', ' '], exitCode: 2, says: ['--topic is empty'] },
+  'an empty key': { args: ['--key', ''], exitCode: 2, says: ['--key is empty', USAGE_HELP] },
+  'a key for a mode that starts nothing': {
+    args: ['status', '--key', 'x'],
+    exitCode: 2,
+    says: ['--key is for the modes content, research and both, not for status'],
+  },
   'a malformed URL': {
     env: { WORKFLOW_POSTGRES_URL: 'someone:my-secret@localhost:5432/db' },
     exitCode: 1,

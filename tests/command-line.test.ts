@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseCommand, USAGE } from '../src/cli/arguments.ts';
+import { parseCommand, startKeyOf, USAGE } from '../src/cli/arguments.ts';
 import { createProgress } from '../src/cli/progress.ts';
 import { UsageError } from '../src/cli/usage-error.ts';
 
@@ -17,12 +17,23 @@ describe('the command line', () => {
     expect(parseCommand(['status', 'wrun_1'])).toMatchObject({ mode: 'status', runId: 'wrun_1', limit: 20 });
   });
 
+  test('a key starts one run, so both have one of their own', () => {
+    const [content, both] = [parseCommand(['--key', 'x']), parseCommand(['both', '--key', 'x'])];
+    expect(startKeyOf(content, 'content')).toBe('x');
+    expect([startKeyOf(both, 'content'), startKeyOf(both, 'research')]).toEqual(['x:content', 'x:research']);
+    expect(startKeyOf(parseCommand(['both']), 'content')).toBeUndefined();
+  });
+
   test.each([
     [['run']],
     [['content', 'twice']],
     [['--input']],
     [['worker', '--topic', 'x']],
     [['research', '--topic', ' ']],
+    [['--key', ' ']],
+    [['--key', 'x'.repeat(256)]],
+    [['both', '--key', 'x'.repeat(250)]],
+    [['worker', '--key', 'x']],
   ])('%j is refused', (args) => expect(() => parseCommand(args)).toThrow(UsageError));
 });
 
@@ -32,7 +43,7 @@ test('--help fits into a terminal of 80 columns', () => {
 
 test('a step that is retried is shown with its reason and when it is tried again', () => {
   const shown: string[] = [];
-  using progress = createProgress({ progress: (line) => shown.push(line), countdown: () => undefined });
+  using progress = createProgress({ progress: (line) => shown.push(line), countdown: () => undefined }, Date.now);
   const [createdAt, startedAt, endedAt, dueAt] = [0, 1_000, 1_400, 6_400].map((ms) => new Date(ms));
   const common = {
     kind: 'step',

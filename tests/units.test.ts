@@ -1,11 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PgBoss } from 'pg-boss';
-import { ulid } from 'ulid';
+import { monotonicFactory, ulid } from 'ulid';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ConfigError, environmentSchema, maskSecrets, readConfig } from '../src/config/config.ts';
 import { simulateObject, simulateText } from '../src/model/simulated-answers.ts';
+import { narrow } from '../src/postgres/database-clock.ts';
 import { createEventOrder } from '../src/postgres/event-order.ts';
 import { isTransient } from '../src/postgres/transient.ts';
 import { createLeases, wasLost } from '../src/queue/leases.ts';
@@ -30,6 +31,14 @@ describe('event ids', () => {
     expect(second > first).toBe(true);
   });
 
+  test('of a run do not take what the writer of its last event gave to another run after that', () => {
+    const atOnce = monotonicFactory();
+    const [last, ofAnotherRun] = [atOnce(Date.now() + 2 * minute), atOnce(Date.now() + 2 * minute)];
+    const id = String(createEventOrder(last).renumber(`wevt_${ulid()}`));
+    expect(id > `wevt_${last}`).toBe(true);
+    expect(id).not.toBe(`wevt_${ofAnotherRun}`);
+  });
+
   test('are kept where they are in order already, and are the same for the same event', () => {
     const order = createEventOrder(ulid(Date.now() - minute));
     const id = `wevt_${ulid()}`;
@@ -38,6 +47,16 @@ describe('event ids', () => {
     expect(order.renumber('step_01')).toBe('step_01');
     expect(order.renumber('wevt_a-token-of-a-user')).toBe('wevt_a-token-of-a-user');
     expect(order.last).toBe(id.slice('wevt_'.length));
+  });
+});
+
+describe('the clock of the database', () => {
+  test('is moved by proof only: an answer that took long says little', () => {
+    const first = narrow(undefined, 1_000, 1_010);
+    expect(first).toBe(1_005);
+    expect(narrow(first, 900, 1_100)).toBe(1_005);
+    expect(narrow(first, 1_006, 1_016)).toBe(1_006);
+    expect(narrow(first, 990, 1_001)).toBe(1_001);
   });
 });
 

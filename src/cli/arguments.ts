@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { problemOfStartKey } from '../postgres/start-keys.ts';
 import { parseDuration } from './duration.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -6,10 +7,10 @@ import { UsageError } from './usage-error.ts';
 const MODES = {
   content: {
     does: 'sentiment, a durable wait, topics, a report (default)',
-    takes: ['input', 'json'],
+    takes: ['input', 'key', 'json'],
   },
-  research: { does: 'three agents in parallel, then a synthesis', takes: ['topic', 'json'] },
-  both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'json'] },
+  research: { does: 'three agents in parallel, then a synthesis', takes: ['topic', 'key', 'json'] },
+  both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'key', 'json'] },
   worker: { does: 'take work from the database until stopped', takes: [] },
   status: { does: 'the workers and the runs; with RUN_ID, all that this run did', takes: ['limit', 'json'] },
   prune: {
@@ -21,6 +22,7 @@ const MODES = {
 const OPTIONS = {
   input: { type: 'string', value: 'FILE', does: 'analyze this text instead of the sample; - is stdin' },
   topic: { type: 'string', value: 'TEXT', does: 'research this topic instead of the sample' },
+  key: { type: 'string', value: 'KEY', does: 'start one run under this key; again: show that run' },
   limit: { type: 'string', value: 'N', does: 'show N runs instead of 20' },
   'older-than': { type: 'string', value: 'AGE', does: 'runs that ended longer ago than this: 30d, 12h, 2w' },
   'dry-run': { type: 'boolean', value: '', does: 'say what would be removed, and remove nothing' },
@@ -41,6 +43,8 @@ export interface Command {
   input: string | undefined;
   /** Undefined: the sample topic. */
   topic: string | undefined;
+  /** What the run is started under, at most once; undefined: a new run. */
+  key: string | undefined;
   /** How many runs are shown. */
   limit: number;
   /** How long ago the runs have ended that are removed. */
@@ -98,12 +102,15 @@ export function parseCommand(args: readonly string[]): Command {
     throw new UsageError('How old? Write, for example: prune --older-than 30d');
   }
   if (values.topic?.trim() === '') throw new UsageError('--topic is empty: there is nothing to research.');
-  const { input, topic, json = false, verbose = false, help = false } = values;
+  const problem = values.key !== undefined && problemOfStartKey(startKeyOf({ mode, key: values.key }, 'research'));
+  if (problem) throw new UsageError(`--key ${problem}.`);
+  const { input, topic, key, json = false, verbose = false, help = false } = values;
   return {
     mode,
     runId,
     input,
     topic,
+    key,
     limit: values.limit === undefined ? DEFAULT_LIMIT : parseLimit(values.limit),
     olderThanSeconds: parseDuration(values['older-than'] ?? '0s', '--older-than'),
     dryRun: values['dry-run'] ?? false,
@@ -111,6 +118,11 @@ export function parseCommand(args: readonly string[]): Command {
     verbose,
     help,
   };
+}
+
+/** A key starts one run, and the mode `both` has two. */
+export function startKeyOf({ mode, key }: Pick<Command, 'mode' | 'key'>, example: 'content' | 'research') {
+  return mode === 'both' && key !== undefined ? `${key}:${example}` : key;
 }
 
 function parse(args: readonly string[]) {

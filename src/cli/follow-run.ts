@@ -26,8 +26,8 @@ export async function followRun(
   { runId, workflow, streams }: { runId: string; workflow: string; streams: boolean },
   output: Output,
 ): Promise<FinishedRun> {
-  const { world, pool } = getCurrent()!;
-  using progress = createProgress(output);
+  const { world, pool, now } = getCurrent()!;
+  using progress = createProgress(output, now);
   const [run] = await Promise.all([
     followEvents(world, runId, progress.show),
     streams ? followStream(runId, output.stream) : undefined,
@@ -36,7 +36,7 @@ export async function followRun(
     runId,
     workflow,
     status: run.status,
-    durationMs: (run.completedAt ?? new Date()).getTime() - run.createdAt.getTime(),
+    durationMs: (run.completedAt?.getTime() ?? now()) - run.createdAt.getTime(),
     model: isSimulated(run.deploymentId) ? 'simulated' : 'claude',
     usage: await readUsage(pool, runId),
   };

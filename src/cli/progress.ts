@@ -9,14 +9,16 @@ export interface Progress extends Disposable {
   show(activity: Activity): void;
 }
 
-/** A line for each step that starts, is retried or ends, and a countdown while the run waits. */
-export function createProgress(output: Pick<Output, 'progress' | 'countdown'>): Progress {
+/**
+ * A line for each step that starts, is retried or ends, and a countdown while the run waits.
+ * @param now the clock that the times of the activities come from
+ */
+export function createProgress(output: Pick<Output, 'progress' | 'countdown'>, now: () => number): Progress {
   const waiting = new Map<string, Date>();
   const countDown = () => {
     const next = [...waiting.values()].toSorted((a, b) => a.getTime() - b.getTime())[0];
     output.countdown(
-      next &&
-        `⏸ waiting: ${formatDuration(Math.max(1, Math.ceil((next.getTime() - Date.now()) / 1_000)) * 1_000)} left`,
+      next && `⏸ waiting: ${formatDuration(Math.max(1, Math.ceil((next.getTime() - now()) / 1_000)) * 1_000)} left`,
     );
   };
   const timer = setInterval(countDown, COUNTDOWN_INTERVAL_MS);

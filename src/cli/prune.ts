@@ -45,10 +45,10 @@ function describe({ removed, keptRuns }: PruneReport, title: string): string {
 
 /** Only work that takes long has something to say in between. */
 function noteSometimes(note: (line: string) => void, verb: string): (removed: Readonly<Counts>) => void {
-  let notedAt = Date.now();
+  let notedAt = performance.now();
   return ({ runs, events, streamChunks, jobs }) => {
-    if (Date.now() - notedAt < PROGRESS_INTERVAL_MS) return;
-    notedAt = Date.now();
+    if (performance.now() - notedAt < PROGRESS_INTERVAL_MS) return;
+    notedAt = performance.now();
     note(`${verb} so far: ${runs} runs, ${events} events, ${streamChunks} stream chunks, ${jobs} finished jobs`);
   };
 }

@@ -20,9 +20,9 @@ export function onStopSignals(
     const exitCode = 128 + constants.signals[name];
     process.on(name, () => {
       if (stoppedAt === undefined) {
-        stoppedAt = Date.now();
+        stoppedAt = performance.now();
         first(exitCode);
-      } else if (Date.now() - stoppedAt >= SAME_KEY_MS) {
+      } else if (performance.now() - stoppedAt >= SAME_KEY_MS) {
         again(exitCode);
       }
     });

@@ -10,7 +10,7 @@ import { readActivities } from './run-events.ts';
 import { shortName, type Activity } from './timeline.ts';
 
 /** The workers, and the runs with what each is doing. */
-export async function answerStatus({ pool, config }: RunningWorld, limit: number): Promise<Answer> {
+export async function answerStatus({ pool, config, now }: RunningWorld, limit: number): Promise<Answer> {
   const { jobPrefix } = config;
   const [workers, { runs, total }] = await Promise.all([
     findWorkers(pool, jobPrefix),
@@ -18,7 +18,7 @@ export async function answerStatus({ pool, config }: RunningWorld, limit: number
   ]);
   const documents = runs.map((run) => ({ ...summarize(run), waitsForWorker: isStranded(run, workers) }));
   const lines = [
-    ...describeWorkers(workers, config),
+    ...describeWorkers(workers, config, now()),
     '',
     ...(runs.length === 0 ? ['No runs.'] : runs.flatMap((run) => describeRun(run, workers))),
     ...(total > runs.length ? [`… and ${total - runs.length} more: --limit ${total}`] : []),
@@ -30,7 +30,7 @@ export async function answerStatus({ pool, config }: RunningWorld, limit: number
  * One run with all that it did.
  * @throws ConfigError
  */
-export async function answerRunStatus({ pool, world, config }: RunningWorld, runId: string): Promise<Answer> {
+export async function answerRunStatus({ pool, world, config, now }: RunningWorld, runId: string): Promise<Answer> {
   const { jobPrefix } = config;
   const [workers, { runs }] = await Promise.all([
     findWorkers(pool, jobPrefix),
@@ -45,7 +45,7 @@ export async function answerRunStatus({ pool, world, config }: RunningWorld, run
   ]);
   const stranded = isStranded(run, workers);
   return {
-    text: describeInFull(run, { activities, usage, stranded, error: error?.message }),
+    text: describeInFull(run, { activities, usage, stranded, error: error?.message, now: now() }),
     document: { ...summarize(run), waitsForWorker: stranded, error: error?.message, usage, activities },
   };
 }
@@ -62,11 +62,11 @@ function isStranded({ status, deploymentId }: RunOverview, workers: readonly Wor
   return !ended && !workers.some(({ deployments }) => deployments.includes(deploymentId));
 }
 
-function describeWorkers(workers: readonly WorkerEntry[], { jobPrefix }: WorldConfig): string[] {
+function describeWorkers(workers: readonly WorkerEntry[], { jobPrefix }: WorldConfig, now: number): string[] {
   if (workers.length === 0)
     return [`No worker takes the runs of "${jobPrefix}".`, '  Start one: npm run example:postgres-world:worker'];
   return workers.flatMap(({ host, pid, deployments, concurrency, startedAt }) => [
-    `worker ${host}:${pid}  up for ${formatSpan(startedAt, new Date())}  ${concurrency} steps at once`,
+    `worker ${host}:${pid}  up for ${formatSpan(startedAt, new Date(now))}  ${concurrency} steps at once`,
     `  code ${deployments.join(', ')}`,
   ]);
 }
@@ -102,9 +102,11 @@ interface Details {
   usage: RunUsage;
   stranded: boolean;
   error: string | undefined;
+  /** By the database's clock, as the times are. */
+  now: number;
 }
 
-function describeInFull(run: RunOverview, { activities, usage, stranded, error }: Details): string {
+function describeInFull(run: RunOverview, { activities, usage, stranded, error, now }: Details): string {
   const { runId, workflowName, status, deploymentId, ageMs, createdAt } = run;
   const ended = run.completedAt !== null;
   const facts: [string, string][] = [
@@ -115,7 +117,7 @@ function describeInFull(run: RunOverview, { activities, usage, stranded, error }
     ...describeUsage(usage, isSimulated(deploymentId) ? 'simulated' : 'claude'),
   ];
   if (error) facts.push(['error', error]);
-  const steps = activities.map((activity) => describeActivity(activity));
+  const steps = activities.map((activity) => describeActivity(activity, new Date(now)));
   return [
     shortName(workflowName),
     ...alignPairs(facts),
@@ -134,20 +136,12 @@ const MARKS: Record<Activity['state'], string> = {
   failed: '✗',
 };
 
-function describeActivity({
-  state,
-  name,
-  kind,
-  executions,
-  createdAt,
-  startedAt,
-  endedAt,
-  dueAt,
-  error,
-}: Activity): [string, string] {
+function describeActivity(
+  { state, name, kind, executions, createdAt, startedAt, endedAt, dueAt, error }: Activity,
+  now: Date,
+): [string, string] {
   const label = `${MARKS[state]} ${kind === 'hook' ? `hook ${name}` : name}`;
   const parts: string[] = [];
-  const now = new Date();
   if (state === 'running' && startedAt) parts.push(`for ${formatSpan(startedAt, now)}`);
   else if (endedAt) parts.push(formatSpan(startedAt ?? createdAt, endedAt));
   if ((state === 'waiting' || state === 'retrying') && dueAt) parts.push(`${formatSpan(now, dueAt)} left`);

@@ -81,6 +81,8 @@ export interface WorldConfig {
    * touches a run that was begun for Claude. `auto` is decided by the command line; without it, it means Claude.
    */
   model: 'auto' | 'claude' | 'simulated';
+  /** A simulated Messages API that runs elsewhere on this machine; undefined: a worker starts its own. */
+  simulatedApiUrl?: string | undefined;
   targetWorld: string;
   /** Say on stderr what the queue does. */
   verbose: boolean;

@@ -18,8 +18,8 @@ import { isSimulated, simulatedApiUrl } from './simulated-api.ts';
  */
 export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings: ClaudeCodeSettings = {}) {
   const { stepId, deploymentId, signal } = currentStep();
-  const apiUrl = isSimulated(deploymentId) ? simulatedApiUrl() : undefined;
   const { config } = getCurrent()!;
+  const apiUrl = isSimulated(deploymentId) ? (config.simulatedApiUrl ?? simulatedApiUrl()) : undefined;
   const verbose = settings.verbose ?? config.verbose;
   const provider = createClaudeCode({
     defaultSettings: {

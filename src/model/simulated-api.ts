@@ -9,7 +9,6 @@ import { simulateObject, simulateText } from './simulated-answers.ts';
 /** Ends the deployment id of runs that were begun without a login. */
 const SIMULATED = '-simulated';
 
-/** A pace at which a person can follow. */
 const WORD_INTERVAL_MS = 12;
 
 const contentBlocks = z.union([z.string(), z.array(z.looseObject({ text: z.string().optional() }))]);
@@ -21,6 +20,31 @@ const request = z.looseObject({
 });
 
 let runningAt: string | undefined;
+
+/** A question as the API got it: a witness that does not depend on who asks, or on the ledger. */
+export interface SimulatedCall {
+  prompt: string;
+  /** How many words were sent back so far. */
+  words: number;
+  /** Cut off: whoever asked hung up, or died. */
+  state: 'being answered' | 'answered' | 'cut off';
+}
+
+export interface SimulatedApi extends AsyncDisposable {
+  url: string;
+}
+
+export interface SimulatedApiOptions {
+  /** Called with each question as it comes; the call that it gets is kept up to date. */
+  onCall?(call: SimulatedCall): void;
+  /** Resolves when the next word of an answer may be sent. */
+  pace?(call: SimulatedCall): Promise<unknown>;
+}
+
+/** A pace at which a person can follow. */
+export function atWalkingPace(): Promise<void> {
+  return delay(WORD_INTERVAL_MS);
+}
 
 export function simulatedDeployment(deploymentId: string): string {
   return deploymentId + SIMULATED;
@@ -40,9 +64,9 @@ export function simulatedApiUrl(): string {
  * Stands in for the Messages API on loopback, for people without a login: the provider and the CLI
  * above it are the real ones. Deterministic answers, streamed word by word.
  */
-export async function startSimulatedApi(): Promise<AsyncDisposable> {
+export async function startSimulatedApi(options: SimulatedApiOptions = {}): Promise<SimulatedApi> {
   const server = createServer((incoming, response) => {
-    handle(incoming, response).catch(() => response.destroy());
+    handle(incoming, response, options).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -50,6 +74,7 @@ export async function startSimulatedApi(): Promise<AsyncDisposable> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   runningAt = url;
   return {
+    url,
     async [Symbol.asyncDispose]() {
       if (runningAt === url) runningAt = undefined;
       server.closeAllConnections();
@@ -58,7 +83,11 @@ export async function startSimulatedApi(): Promise<AsyncDisposable> {
   };
 }
 
-async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+async function handle(
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  options: SimulatedApiOptions,
+): Promise<void> {
   if (incoming.method !== 'POST' || !incoming.url?.startsWith('/v1/messages')) {
     response.writeHead(incoming.method === 'HEAD' ? 200 : 404).end();
     return;
@@ -69,14 +98,21 @@ async function handle(incoming: IncomingMessage, response: ServerResponse): Prom
     response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ type: 'error', error }));
     return;
   }
-  await stream(response, parsed.data);
+  await stream(response, parsed.data, options);
 }
 
 /** The events of one streamed message, as the Messages API documents them. */
-async function stream(response: ServerResponse, { model, messages, tools = [] }: z.infer<typeof request>) {
+async function stream(
+  response: ServerResponse,
+  { model, messages, tools = [] }: z.infer<typeof request>,
+  { onCall, pace = atWalkingPace }: SimulatedApiOptions,
+) {
   const send = (type: string, data: object) =>
     response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   const prompt = lastUserText(messages);
+  const call: SimulatedCall = { prompt, words: 0, state: 'being answered' };
+  response.once('close', () => (call.state = response.writableFinished ? 'answered' : 'cut off'));
+  onCall?.(call);
   const tool = tools.find(({ name }) => name === 'StructuredOutput');
   const words = tool
     ? [JSON.stringify(simulateObject(tool.input_schema, prompt))]
@@ -94,7 +130,9 @@ async function stream(response: ServerResponse, { model, messages, tools = [] }:
       : { type: 'text', text: '' },
   });
   for (const word of words) {
-    if (!tool) await delay(WORD_INTERVAL_MS);
+    if (!tool) await pace(call);
+    if (response.destroyed) return;
+    call.words += 1;
     const delta = tool ? { type: 'input_json_delta', partial_json: word } : { type: 'text_delta', text: word };
     send('content_block_delta', { index: 0, delta });
   }

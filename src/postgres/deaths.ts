@@ -1,24 +1,17 @@
 import type { ClientBase } from 'pg';
 
-/**
- * Charges a run, and the step if it is a step's job that lost its holder, with a death. In the
- * transaction that takes the job away, which has locked the run.
- * @param key of the job: the id of the run or of the step
- */
-export async function recordDeath(client: ClientBase, runId: string, key: string): Promise<void> {
-  if (key === runId) {
-    await client.query('UPDATE workflow_engine.run_progress SET deaths = deaths + 1 WHERE run_id = $1', [runId]);
-    return;
-  }
-  // Not added to the run's: with it, a process that held several of its jobs would count for several deaths.
-  await client.query(
-    `WITH step AS (
-       INSERT INTO workflow_engine.step_progress (step_id, run_id, job_prefix, deaths)
-       SELECT $2, run_id, job_prefix, 1 FROM workflow_engine.run_progress WHERE run_id = $1
-       ON CONFLICT (step_id) DO UPDATE SET deaths = step_progress.deaths + 1
-       RETURNING deaths
-     )
-     UPDATE workflow_engine.run_progress SET deaths = greatest(deaths, (SELECT deaths FROM step)) WHERE run_id = $1`,
-    [runId, key],
-  );
+/** After so many deaths without a recorded result, a run is driven alone in a process of its own. */
+export const ALONE_AFTER_DEATHS = 5;
+
+/** After so many it is failed. */
+export const DEAD_AFTER_DEATHS = 8;
+
+/** Whether the run, and all of its steps, belong into a process that has nothing else to do. */
+export function mustBeAlone(deaths: number): boolean {
+  return deaths >= ALONE_AFTER_DEATHS && deaths < DEAD_AFTER_DEATHS;
+}
+
+/** Charges a run with the death of a process that held a job of it, or several. */
+export async function recordDeath(client: ClientBase, runId: string): Promise<void> {
+  await client.query('UPDATE workflow_engine.run_progress SET deaths = deaths + 1 WHERE run_id = $1', [runId]);
 }

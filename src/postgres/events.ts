@@ -4,15 +4,21 @@ import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
 import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
 import { endStream } from '../streams/chunks.ts';
+import type { DatabaseClock } from './database-clock.ts';
 import { createEventOrder } from './event-order.ts';
+import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
+import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { chargeAttempt } from './step-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
 /** Nothing that a replay could observe: no reason to wake the run. */
 const UNOBSERVED = new Set(['step_started', 'step_retrying']);
+
+/** What was executed has ended by itself. */
+const RESULTS = new Set(['step_completed', 'step_failed', 'step_retrying', 'wait_completed']);
 
 /** A replay would write these again; the next synchronous commit flushes them too. */
 const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
@@ -24,6 +30,7 @@ export interface EventsOptions {
   pool: Pool;
   /** world-postgres's own, on a JoinedPool. */
   stock: Storage['events'];
+  clock: DatabaseClock;
   jobPrefix: string;
   queueSchema: string;
   /** Called after the commit with each stream that ended in it. */
@@ -32,18 +39,22 @@ export interface EventsOptions {
   onCancelled(runId: string): Promise<void>;
 }
 
+type Params = CreateEventParams & StartKeyParams;
+
 /**
  * The events of world-postgres, each in one transaction with everything that belongs to it
  * (see "One transaction per event" in docs/ARCHITECTURE.md).
  * @throws LeaseLostError when written in the name of a lease that is gone
+ * @throws StartKeyTakenError when the run was to begin under a key that another run has
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
-  const { pool, stock } = options;
+  const { pool, clock } = options;
   const nextRunId = monotonicFactory();
   /** Results that wait for the database, by step. */
   const unrecorded = new Map<string, Promise<unknown>>();
 
-  async function create(givenRunId: string | null, event: AnyEventRequest, params?: CreateEventParams) {
+  async function create(givenRunId: string | null, given: AnyEventRequest, params?: Params) {
+    const event = byDatabaseClock(given, clock);
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
@@ -75,7 +86,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     return result;
   }
 
-  return { ...stock, create };
+  return { ...options.stock, create };
 }
 
 async function writeEvent(
@@ -83,10 +94,13 @@ async function writeEvent(
   { stock, queueSchema, jobPrefix }: EventsOptions,
   runId: string,
   event: AnyEventRequest,
-  params: CreateEventParams | undefined,
+  params: Params | undefined,
   scope: Scope | undefined,
   endedStreams: ReadonlySet<string>,
 ): Promise<EventResult> {
+  const key = params?.startKey;
+  // First, so that whoever waits for the key holds nothing yet.
+  if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
   const seed = seedOf(event);
   if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
   const run = await lockRun(client, runId);
@@ -96,9 +110,15 @@ async function writeEvent(
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
   }
 
+  // Others may end a wait before its time, to skip it.
+  if (scope?.kind === 'replay' && event.eventType === 'wait_completed')
+    await refuseEarlyEnd(client, runId, event.correlationId);
+
   const order = createEventOrder(run?.lastEventId);
   const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
-  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), order.renumber);
+  const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
+  const mapValue = (value: unknown) => stamp(order.renumber(value));
+  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
   const result =
     event.eventType === 'step_started'
       ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, stepOf(scope))
@@ -106,7 +126,16 @@ async function writeEvent(
 
   if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
-  if (run && order.last) await recordEvents(client, runId, order.last, wakes(event, result));
+  if (run && order.last) {
+    const written = {
+      previous: run.lastEventId,
+      ids: order.ids,
+      wakes: wakes(event, result),
+      isResult: RESULTS.has(event.eventType),
+    };
+    const movedTo = await recordEvents(client, runId, written);
+    if (movedTo && result.event) result.event.createdAt = movedTo;
+  }
   return result;
 }
 

@@ -66,16 +66,13 @@ const MIGRATIONS: readonly string[] = [
    );`,
 
   `ALTER TABLE workflow_engine.run_progress
-     -- holders of its lease that died since the last recorded result
+     -- processes that died with a job of it since the last recorded result
      ADD COLUMN deaths integer NOT NULL DEFAULT 0,
      -- parked while steps are in their queue: should their jobs get lost, nobody else would miss them
      ADD COLUMN awaits_steps boolean NOT NULL DEFAULT false,
      -- the run that this one repeats from its input
      ADD COLUMN redrive_of text;
    CREATE INDEX run_progress_awaits_steps ON workflow_engine.run_progress (job_prefix) WHERE awaits_steps;
-
-   -- holders of the step's own job that died
-   ALTER TABLE workflow_engine.step_progress ADD COLUMN deaths integer NOT NULL DEFAULT 0;
 
    -- whether each of its jobs has an advisory lock while the process lives
    ALTER TABLE workflow_engine.workers ADD COLUMN locks boolean NOT NULL DEFAULT false;

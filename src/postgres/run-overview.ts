@@ -31,7 +31,7 @@ export async function listRuns(
        ORDER BY ended, r.created_at DESC LIMIT $2
      )
      SELECT k.id AS "runId", workflow_name AS "workflowName", k.status::text, deployment_id AS "deploymentId",
-            k.created_at AS "createdAt", k.completed_at AS "completedAt", total,
+            k.created_at AT TIME ZONE 'UTC' AS "createdAt", k.completed_at AT TIME ZONE 'UTC' AS "completedAt", total,
             round(extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at) * 1000)::float AS "ageMs",
             coalesce(s.running, '{}') AS "runningSteps", coalesce(s.queued, '{}') AS "queuedSteps",
             coalesce(h.tokens, '{}') AS hooks,

@@ -10,6 +10,8 @@ export interface RunSeed {
 export interface LockedRun {
   /** ULID, without the prefix `wevt_`. */
   lastEventId: string | undefined;
+  /** The time of the transaction, by the clock of the database. */
+  at: Date;
 }
 
 /** Adds the run's row unless it is there. */
@@ -23,11 +25,11 @@ export async function seedRun(client: ClientBase, runId: string, seed: RunSeed):
 
 /** Locks the run's row until the transaction ends: events of one run come one after the other. */
 export async function lockRun(client: ClientBase, runId: string): Promise<LockedRun | undefined> {
-  const { rows } = await client.query<{ last_event_id: string | null }>(
-    'SELECT last_event_id FROM workflow_engine.run_progress WHERE run_id = $1 FOR UPDATE',
+  const { rows } = await client.query<{ last_event_id: string | null; at: Date }>(
+    'SELECT last_event_id, now() AS at FROM workflow_engine.run_progress WHERE run_id = $1 FOR UPDATE',
     [runId],
   );
-  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined };
+  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined, at: rows[0].at };
 }
 
 /**
@@ -42,25 +44,60 @@ export async function lockLease(client: ClientBase, queueSchema: string, lease: 
   return rowCount === 1;
 }
 
-/** Notes the events that the open transaction wrote; `wakes` says whether a replay can observe one. */
-export async function recordEvents(client: ClientBase, runId: string, lastEventId: string, wakes: boolean) {
-  await client.query(
-    `UPDATE workflow_engine.run_progress SET wake_seq = wake_seq + $2, last_event_id = $3 WHERE run_id = $1`,
-    [runId, wakes ? 1 : 0, lastEventId],
-  );
+interface WrittenEvents {
+  /** The run's last id before them. */
+  previous: string | undefined;
+  ids: readonly string[];
+  wakes: boolean;
+  isResult: boolean;
 }
 
-/** The run's `wake_seq`; 0 for a run that does not exist yet. */
-export async function readWakeSeq(
+/**
+ * Notes the events that the open transaction wrote, in order. Their time is when the transaction
+ * began, which may have been before the one that came first to the run's lock: then it becomes that
+ * one's, because the clock of a workflow must not go back.
+ * @param wakes whether a replay can observe one
+ * @param isResult whether something that was executed has ended by itself: the deaths before it count no more
+ * @returns the time that they got instead of their own
+ */
+export async function recordEvents(
+  client: ClientBase,
+  runId: string,
+  { previous, ids, wakes, isResult }: WrittenEvents,
+): Promise<Date | undefined> {
+  const { rows } = await client.query<{ movedTo: Date | null }>(
+    `WITH moved AS (
+       UPDATE workflow.workflow_events event SET created_at = previous.created_at
+       FROM workflow.workflow_events previous
+       WHERE previous.id = 'wevt_' || $4 AND event.id = ANY ($5) AND event.created_at < previous.created_at
+       RETURNING event.created_at
+     )
+     UPDATE workflow_engine.run_progress
+     SET wake_seq = wake_seq + $2, last_event_id = $3, deaths = CASE WHEN $6 THEN 0 ELSE deaths END
+     WHERE run_id = $1
+     RETURNING (SELECT max(created_at) AT TIME ZONE 'UTC' FROM moved) AS "movedTo"`,
+    [runId, wakes ? 1 : 0, ids.at(-1), previous ?? null, ids.map((id) => `wevt_${id}`), isResult],
+  );
+  return rows[0]?.movedTo ?? undefined;
+}
+
+export interface RunProgress {
+  wakeSeq: number;
+  /** Of holders of its lease, or of the job of one of its steps, since the last recorded result. */
+  deaths: number;
+}
+
+/** Zeros for a run that does not exist yet. */
+export async function readProgress(
   client: ClientBase | Pool,
   runId: string,
   lock: '' | 'FOR UPDATE' = '',
-): Promise<number> {
-  const { rows } = await client.query<{ wake_seq: number }>(
-    `SELECT wake_seq FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
+): Promise<RunProgress> {
+  const { rows } = await client.query<RunProgress>(
+    `SELECT wake_seq AS "wakeSeq", deaths FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
     [runId],
   );
-  return rows[0]?.wake_seq ?? 0;
+  return rows[0] ?? { wakeSeq: 0, deaths: 0 };
 }
 
 /** How a run is left when there is nothing to do for it now. */

@@ -1,7 +1,18 @@
 import type { EventResult } from '@workflow/world';
-import { RunExpiredError } from '@workflow/errors';
+import { RunExpiredError, TooEarlyError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
-import type { StepScope } from '../runtime/scope.ts';
+import { MustRunAloneError, type StepScope } from '../runtime/scope.ts';
+import { ALONE_AFTER_DEATHS } from './deaths.ts';
+
+interface StepState {
+  run_status: string;
+  running: boolean;
+  interruptions: number;
+  /** Of workers that had a job of the run. */
+  deaths: number;
+  /** Until it may be tried again; null for a step that does not wait for that. */
+  retry_seconds: number | null;
+}
 
 export interface StepStart {
   runId: string;
@@ -14,6 +25,8 @@ export interface StepStart {
  * `step_started` for an attempt (vercel/workflow #3992); a start that finds the step still `running`
  * proves that the one before it never ended.
  * @throws RunExpiredError when the run has ended, or was removed
+ * @throws MustRunAloneError when workers died of the run, and this process has other work
+ * @throws TooEarlyError when the step failed and is not to be tried again yet
  * @param start writes the event, in the open transaction
  */
 export async function chargeAttempt(
@@ -22,9 +35,12 @@ export async function chargeAttempt(
   start: () => Promise<EventResult>,
   scope: StepScope | undefined,
 ): Promise<EventResult> {
-  const { rows } = await client.query<{ interruptions: number; running: boolean; run_status: string }>(
-    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions, r.status AS run_status
+  const { rows } = await client.query<StepState>(
+    `SELECT s.status = 'running' AS running, coalesce(p.interruptions, 0) AS interruptions,
+            coalesce(run.deaths, 0) AS deaths, r.status AS run_status,
+            ceil(extract(epoch FROM s.retry_after - now()::timestamp))::integer AS retry_seconds
      FROM workflow.workflow_runs r
+     LEFT JOIN workflow_engine.run_progress run ON run.run_id = r.id
      LEFT JOIN workflow.workflow_steps s ON s.run_id = r.id AND s.step_id = $2
      LEFT JOIN workflow_engine.step_progress p ON p.step_id = s.step_id
      WHERE r.id = $1`,
@@ -33,6 +49,8 @@ export async function chargeAttempt(
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
   const runStatus = rows[0]?.run_status ?? 'gone';
   if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
+  if (rows[0]!.deaths >= ALONE_AFTER_DEATHS && !scope?.alone) throw new MustRunAloneError(runId);
+  await awaitRetry(client, stepId, rows[0]?.retry_seconds ?? null);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();
   if (rows[0]?.running) {
@@ -48,4 +66,11 @@ export async function chargeAttempt(
     result.step.attempt -= interruptions;
   }
   return result;
+}
+
+/** In the place of world-postgres, which compares with the clock of its process. */
+async function awaitRetry(client: ClientBase, stepId: string, seconds: number | null): Promise<void> {
+  if (seconds === null) return;
+  if (seconds > 0) throw new TooEarlyError(`Cannot start ${stepId} yet`, { retryAfter: seconds });
+  await client.query('UPDATE workflow.workflow_steps SET retry_after = NULL WHERE step_id = $1', [stepId]);
 }

@@ -33,12 +33,12 @@ export function isUnreachable(error: unknown): boolean {
 
 /** Tries again, with growing delays, for as long as the database is to blame and `patienceMs` has not passed. */
 export async function retryTransient<T>(work: () => Promise<T>, patienceMs: number, signal?: AbortSignal): Promise<T> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)) {
     try {
       return await work();
     } catch (error) {
-      if (!isTransient(error) || signal?.aborted || Date.now() + delayMs > deadline) throw error;
+      if (!isTransient(error) || signal?.aborted || performance.now() + delayMs > deadline) throw error;
       await delay(delayMs);
     }
   }

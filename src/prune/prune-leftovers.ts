@@ -4,7 +4,7 @@ const RUNS_PER_STATEMENT = 500;
 const ROWS_PER_STATEMENT = 5_000;
 
 /** `start()` may write a stream that is an argument before the run itself. */
-const NOT_YET_STARTED_MS = 24 * 3600 * 1000;
+const NOT_YET_STARTED = '24 hours';
 
 /**
  * Removes chunks of runs that are gone: an execution that lost its lease may have written on while
@@ -17,7 +17,7 @@ export async function pruneLeftovers(
   dryRun: boolean,
   onRemoved: (chunks: number) => void,
 ): Promise<void> {
-  const writtenBy = new Date(Math.min(endedByMs, Date.now() - NOT_YET_STARTED_MS));
+  const writtenBy = new Date(endedByMs);
   let after = '';
   for (;;) {
     // From run to run along the index, without reading the chunks in between.
@@ -39,7 +39,8 @@ export async function pruneLeftovers(
 }
 
 async function removeChunks(pool: Pool, runId: string, writtenBy: Date, dryRun: boolean): Promise<number> {
-  const old = `FROM workflow.workflow_stream_chunks WHERE run_id = $1 AND created_at <= $2::timestamptz AT TIME ZONE 'UTC'`;
+  const old = `FROM workflow.workflow_stream_chunks WHERE run_id = $1 AND 
+    created_at <= least($2, now() - interval '${NOT_YET_STARTED}') AT TIME ZONE 'UTC'`;
   if (dryRun) {
     const { rows } = await pool.query<{ count: number }>(`SELECT count(*)::integer AS count ${old}`, [
       runId,

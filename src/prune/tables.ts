@@ -7,10 +7,12 @@ export type Counts = Record<Kind, number>;
 
 /**
  * Every table with rows of a run, beside the two that a run begins and ends with. A table that gets
- * a `run_id` is added here, with an index on it; a test fails until it is. The steps come last,
- * because they lead to the jobs that may still be worked on.
+ * a `run_id` is added here, with an index on it; a test fails until it is. The start key comes
+ * first, so that nobody is given a run of which a part is gone. The steps come last, because they
+ * lead to the jobs that may still be worked on.
  */
 export const RUN_TABLES: readonly { table: string; kind?: Kind }[] = [
+  { table: 'workflow_engine.start_keys' },
   { table: 'workflow.workflow_stream_chunks', kind: 'streamChunks' },
   { table: 'workflow.workflow_events', kind: 'events' },
   { table: 'workflow.workflow_hooks', kind: 'hooks' },

@@ -29,10 +29,16 @@ const QUEUE_OPTIONS: QueueOptions & { policy: 'exclusive'; notify: true } = {
 export interface QueueNames {
   flows: string;
   steps: string;
+  /** Of the whole prefix: a letter for each run that was given up. */
+  dead: string;
 }
 
 export function queueNames(jobPrefix: string, deploymentId: string): QueueNames {
-  return { flows: `${jobPrefix}flows.${deploymentId}`, steps: `${jobPrefix}steps.${deploymentId}` };
+  return {
+    flows: `${jobPrefix}flows.${deploymentId}`,
+    steps: `${jobPrefix}steps.${deploymentId}`,
+    dead: `${jobPrefix}dead`,
+  };
 }
 
 /** pg-boss on our pool, its schema made by setup. Only workers do its maintenance. */
@@ -55,9 +61,8 @@ export async function startBoss(
   return boss.start();
 }
 
-export async function createQueues(boss: PgBoss, { flows, steps }: QueueNames): Promise<void> {
-  await boss.createQueue(flows, QUEUE_OPTIONS);
-  await boss.createQueue(steps, QUEUE_OPTIONS);
+export async function createQueues(boss: PgBoss, names: QueueNames): Promise<void> {
+  for (const name of [names.flows, names.steps, names.dead]) await boss.createQueue(name, QUEUE_OPTIONS);
 }
 
 /** The `db` option of pg-boss, for statements on a pool or inside an open transaction. */

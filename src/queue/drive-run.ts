@@ -1,8 +1,9 @@
 import type { Pool } from 'pg';
-import { readWakeSeq } from '../postgres/run-progress.ts';
+import { readProgress } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
+import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
-import type { Lease, StepMessage } from '../runtime/scope.ts';
+import { LeaseLostError, MustRunAloneError, type Lease, type StepMessage } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
 import { executeStep } from './execute-step.ts';
 import type { Jobs } from './jobs.ts';
@@ -21,6 +22,7 @@ const POLL_INTERVAL_MS = 3_000;
 const LOST_STEPS_INTERVAL_MS = 10_000;
 
 const REDELIVERY_SECONDS = 1;
+const LOOK_AGAIN_SECONDS = 3;
 
 const AFTER_OUTAGE_MS = 1_000;
 
@@ -30,6 +32,9 @@ export interface DriverContext {
   queues: QueueNames;
   deploymentId: string;
   stepSlots: Slots;
+  /** Whether this process has nothing but this run, and executes all of its steps: workers died of it. */
+  alone: boolean;
+  log(line: string): void;
   report: Report;
   trace: Trace;
   /** Calls back when somebody wakes the run; returns what stops that. */
@@ -43,10 +48,10 @@ export interface DriverContext {
  * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
  */
 export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
-  const { pool, jobs, queues, stepSlots, report } = context;
+  const { pool, jobs, queues, stepSlots, alone, report } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
-  const startedAt = Date.now();
+  const startedAt = performance.now();
   const executing = new Map<string, Promise<void>>();
   const queued = new Set<string>();
   const createdSteps = new Set<string>();
@@ -54,18 +59,26 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const stepSignal = AbortSignal.any([lease.signal, runEnded.signal]);
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
+  /** For another worker, or for later. When this process is alone, nobody takes it but the driver again. */
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
-    await jobs.sendStep(queues.steps, payload.stepId, { queueName, payload: encodePayload(payload) }, delaySeconds);
+    const data: JobData = { queueName, payload: encodePayload(payload) };
+    await jobs.sendStep(queues.steps, payload.stepId, data, delaySeconds, lease);
     queued.add(payload.stepId);
+    if (!alone) return;
+    const again = () => {
+      queued.delete(payload.stepId);
+      news.announce();
+    };
+    setTimeout(again, 1_000 * (delaySeconds ?? 0)).unref();
   };
 
   const executeHere = async (step: StepMessage) => {
     try {
-      const again = await executeStep(step, lease, context.deploymentId, context.trace, stepSignal);
+      const again = await executeStep(step, lease, { ...context, signal: stepSignal });
       if (again !== undefined) await toStepQueue(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
-      if (!stepSignal.aborted) {
+      if (!stepSignal.aborted && !(error instanceof MustRunAloneError)) {
         report(`Step ${step.payload.stepId}`, error);
         await toStepQueue(step, REDELIVERY_SECONDS).catch((cause: unknown) => report(`Run ${runId}`, cause));
       }
@@ -81,26 +94,32 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       const { stepId } = step.payload;
       if (executing.has(stepId) || queued.has(stepId)) continue;
       // A step from before this lease may be running elsewhere: its key in the queue finds out.
-      if (createdSteps.has(stepId) && stepSlots.tryTake()) executing.set(stepId, executeHere(step));
-      else await toStepQueue(step);
+      const mayBeElsewhere = !createdSteps.has(stepId);
+      if (mayBeElsewhere && !alone) await toStepQueue(step);
+      else if (mayBeElsewhere && (await jobs.isActive(queues.steps, stepId)))
+        await toStepQueue(step, LOOK_AGAIN_SECONDS);
+      else if (stepSlots.tryTake()) executing.set(stepId, executeHere(step));
+      // Alone, it gets the next slot that is free.
+      else if (!alone) await toStepQueue(step);
     }
   };
 
-  let lookedForLostSteps = Date.now();
+  let lookedForLostSteps = performance.now();
   /** Steps whose jobs are gone without a result: nobody else would miss them while the run is active. */
   const findLostSteps = async (): Promise<string[]> => {
-    if (queued.size === 0 || Date.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
-    lookedForLostSteps = Date.now();
+    if (queued.size === 0 || performance.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
+    lookedForLostSteps = performance.now();
     return jobs.findLostSteps(queues.steps, [...queued]).catch(() => []);
   };
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
-    const dueAt = Date.now() + dueInSeconds * 1_000;
+    const dueAt = performance.now() + dueInSeconds * 1_000;
     for (;;) {
-      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - Date.now())))) return;
-      if (Date.now() >= dueAt || lease.signal.aborted) return;
-      if ((await readWakeSeq(pool, runId).catch(() => seenSeq)) !== seenSeq) return;
+      if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - performance.now())))) return;
+      if (performance.now() >= dueAt || lease.signal.aborted) return;
+      const now = await readProgress(pool, runId).catch(() => undefined);
+      if (now && now.wakeSeq !== seenSeq) return;
       const lost = await findLostSteps();
       for (const stepId of lost) queued.delete(stepId);
       if (lost.length > 0) return;
@@ -112,19 +131,29 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
-    const wakeSeq = await retryTransient(() => readWakeSeq(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const progress = await retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const mustRunAlone = !alone && mustBeAlone(progress.deaths);
+    // Whoever fetches it next gives it a process of its own.
+    if (mustRunAlone && executing.size === 0) {
+      await jobs.replace(lease, runId, message);
+      return true;
+    }
     const replay = await replayRun(runId, message, lease, createdSteps);
-    const seenSeq = wakeSeq + replay.ownEvents;
+    const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       runEnded.abort('run ended');
       await jobs.cancelSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
-    if (executing.size === 0 && replay.requestedSteps.length > 0 && Date.now() - startedAt > HAND_OVER_AFTER_MS) {
+    if (
+      executing.size === 0 &&
+      replay.requestedSteps.length > 0 &&
+      performance.now() - startedAt > HAND_OVER_AFTER_MS
+    ) {
       await jobs.replace(lease, runId, continuation);
       return true;
     }
-    await dispatch(replay.requestedSteps);
+    if (!mustRunAlone) await dispatch(replay.requestedSteps);
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
     if (executing.size === 0) {
@@ -135,6 +164,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     return false;
   };
 
+  // An event that is refused can tell before the next refresh of the lease does.
+  let refused = false;
   const stopListening = context.onWake(runId, news.announce);
   lease.signal.addEventListener('abort', news.announce);
   try {
@@ -148,12 +179,15 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       }
     }
     if (!wasLost(lease)) await jobs.replace(lease, runId, message);
+  } catch (error) {
+    refused = error instanceof LeaseLostError;
+    throw error;
   } finally {
     stopListening();
     lease.signal.removeEventListener('abort', news.announce);
     await Promise.all(executing.values());
     // Its new driver may have loaded the log before our last step wrote its result. Without the run's input,
     // which the lost job has: nobody may begin anew a run that was finished, and removed, in the meantime.
-    if (wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    if (refused || wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
   }
 }

@@ -2,6 +2,15 @@ import { deliver, type Redelivery } from '../runtime/handlers.ts';
 import type { Trace } from './report.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
 
+interface Circumstances {
+  deploymentId: string;
+  /** Whether this process has nothing else to do. */
+  alone: boolean;
+  trace: Trace;
+  /** Fires when the result is not wanted any more; by default that of the lease. */
+  signal?: AbortSignal;
+}
+
 /**
  * Executes a step under a lease: the run's, or that of its own job.
  * @returns after how many seconds it is to be executed again, if it is
@@ -10,9 +19,7 @@ import { runInScope, type Lease, type StepMessage, type StepScope } from '../run
 export function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
-  deploymentId: string,
-  trace: Trace,
-  signal: AbortSignal = lease.signal,
+  { deploymentId, alone, trace, signal = lease.signal }: Circumstances,
 ): Promise<Redelivery> {
   const scope: StepScope = {
     kind: 'step',
@@ -20,6 +27,7 @@ export function executeStep(
     stepId: payload.stepId,
     deploymentId,
     lease,
+    alone,
     signal,
     execution: 0,
     endingStreams: new Set(),

@@ -1,18 +1,38 @@
 import type { Job } from 'pg-boss';
 import { HealthCheckPayloadSchema, type WorkflowInvokePayload } from '@workflow/world';
+import { DEAD_AFTER_DEATHS, mustBeAlone } from '../postgres/deaths.ts';
+import { readProgress } from '../postgres/run-progress.ts';
 import { deliver } from '../runtime/handlers.ts';
 import { driveRun, type DriverContext } from './drive-run.ts';
+import { failPoisoned } from './fail-poisoned.ts';
 import type { Leases } from './leases.ts';
 import type { JobData } from './messages.ts';
 
-/** Drives the run that a job stands for. Never rejects: what fails is fetched again. */
+/** A run's job, and what another process needs to take the lease over. */
+export interface HandedOver {
+  deploymentId: string;
+  job: Pick<Job<JobData>, 'id' | 'data' | 'retryCount'>;
+  /** Called when the other process holds the lease. */
+  letGo(): void;
+}
+
+/**
+ * Drives a run in a process of its own, and resolves when that has ended, however it did.
+ * @throws Error if it could not be started
+ */
+export type DriveAlone = (handedOver: HandedOver, stopping: AbortSignal) => Promise<void>;
+
+/**
+ * Drives the run that a job stands for. Never rejects: what fails is fetched again.
+ * @param driveAlone for a run that workers died of; undefined in the process that has nothing but that run
+ */
 export async function handleRunJob(
-  job: Job<JobData>,
-  queue: string,
+  job: HandedOver['job'],
   context: DriverContext,
   leases: Leases,
+  driveAlone?: (handedOver: HandedOver) => Promise<void>,
 ): Promise<void> {
-  const lease = leases.hold(queue, job);
+  const lease = leases.hold(context.queues.flows, job);
   let runId = 'unknown';
   try {
     if (HealthCheckPayloadSchema.safeParse(job.data.payload).success) {
@@ -22,11 +42,16 @@ export async function handleRunJob(
     }
     ({ runId } = job.data.payload as WorkflowInvokePayload);
     context.trace(`Run ${runId}: taken (delivery ${job.retryCount + 1})`);
-    await driveRun(runId, job.data, lease, context);
+    const { deaths } = await readProgress(context.pool, runId);
+    if (deaths >= DEAD_AFTER_DEATHS) await failPoisoned(runId, job.data, lease, context);
+    if (mustBeAlone(deaths) && driveAlone) {
+      context.trace(`Run ${runId}: ${deaths} workers died of it; in a process of its own`);
+      await driveAlone({ deploymentId: context.deploymentId, job, letGo: () => leases.release(lease) });
+    } else await driveRun(runId, job.data, lease, context);
   } catch (error) {
     if (lease.signal.aborted) return;
     context.report(`Run ${runId}`, error);
-    // If even that fails, the heartbeat lapses and the job is fetched again.
+    // If even that fails, the job has no lock any more, and is fetched again.
     await context.jobs
       .retry(lease, runId, job.data, error)
       .catch((cause: unknown) => context.report(`Run ${runId}`, cause));

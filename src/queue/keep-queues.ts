@@ -22,7 +22,7 @@ export interface KeepQueuesOptions {
  * that they are there, and its `send` then does nothing and reports no error.
  */
 export async function keepQueues({ pool, boss, queueSchema, queues, log }: KeepQueuesOptions): Promise<Disposable> {
-  const names = queues.flatMap(({ flows, steps }) => [flows, steps]);
+  const names = [...new Set(queues.flatMap((it) => [it.flows, it.steps, it.dead]))];
   const stopping = new AbortController();
   let isLost = false;
 

@@ -24,14 +24,14 @@ export interface Leases extends Disposable {
 /** Refreshes the heartbeats of all jobs that this process holds, one statement per queue. */
 export function createLeases(boss: PgBoss): Leases {
   let closed = false;
-  let lastGoodRefresh = Date.now();
-  let refreshBegan = 0;
+  let lastGoodRefresh = performance.now();
+  let refreshBegan = -Infinity;
   // pg-boss keeps a job's id across retries: the same process may hold it again under the next count.
   const held = new Map<string, { lease: Lease; aborter: AbortController }>();
   const keyOf = ({ jobId, retryCount }: Pick<Lease, 'jobId' | 'retryCount'>) => `${jobId}:${retryCount}`;
 
   async function refresh(): Promise<void> {
-    const began = Date.now();
+    const began = performance.now();
     const queues = Map.groupBy(held.values(), ({ lease }) => lease.queue);
     for (const [queue, entries] of queues) {
       const attempts = entries.map(({ lease }) => ({ id: lease.jobId, retryCount: lease.retryCount }));
@@ -44,23 +44,23 @@ export function createLeases(boss: PgBoss): Leases {
   }
 
   const timer = setInterval(() => {
-    if (Date.now() - lastGoodRefresh > DOUBT_MS) {
+    if (performance.now() - lastGoodRefresh > DOUBT_MS) {
       for (const { aborter } of held.values()) aborter.abort('lost' satisfies LeaseEnd);
     }
     // One that hangs on a dead connection does not keep the next one from trying another.
-    if (held.size === 0 || Date.now() - refreshBegan < REFRESH_PATIENCE_MS) return;
-    refreshBegan = Date.now();
+    if (held.size === 0 || performance.now() - refreshBegan < REFRESH_PATIENCE_MS) return;
+    refreshBegan = performance.now();
     // One that failed is tried again at the next turn, until the doubt above.
     void refresh()
       .catch(() => undefined)
-      .finally(() => (refreshBegan = 0));
+      .finally(() => (refreshBegan = -Infinity));
   }, REFRESH_INTERVAL_MS);
 
   return {
     hold(queue, { id, retryCount }) {
       const aborter = new AbortController();
       const lease: Lease = { queue, jobId: id, retryCount, signal: aborter.signal };
-      if (held.size === 0) lastGoodRefresh = Date.now();
+      if (held.size === 0) lastGoodRefresh = performance.now();
       for (const earlier of held.values()) {
         if (earlier.lease.jobId === id) earlier.aborter.abort('lost' satisfies LeaseEnd);
       }

@@ -8,6 +8,11 @@ export interface JobData {
   payload: unknown;
 }
 
+/** What is left of a run that was given up. */
+export interface DeadLetter extends JobData {
+  reason: string;
+}
+
 const BYTES = '$bytes';
 
 /** The payload with its bytes (the run's serialized input) as base64. */

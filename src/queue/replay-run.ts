@@ -15,7 +15,15 @@ export async function replayRun(
   lease: Lease,
   createdSteps: Set<string>,
 ): Promise<Replay> {
-  const scope: ReplayScope = {
+  const scope = createReplayScope(runId, lease, createdSteps);
+  const message: WorkflowInvokePayload = decodePayload(payload);
+  const delivery = { attempt: lease.retryCount + 1, id: lease.jobId };
+  const delaySeconds = await runInScope(scope, () => deliver('workflow', queueName, message, delivery));
+  return { ...scope, delaySeconds };
+}
+
+export function createReplayScope(runId: string, lease: Lease, createdSteps = new Set<string>()): ReplayScope {
+  return {
     kind: 'replay',
     runId,
     lease,
@@ -25,8 +33,4 @@ export async function replayRun(
     ended: false,
     again: undefined,
   };
-  const message: WorkflowInvokePayload = decodePayload(payload);
-  const delivery = { attempt: lease.retryCount + 1, id: lease.jobId };
-  const delaySeconds = await runInScope(scope, () => deliver('workflow', queueName, message, delivery));
-  return { ...scope, delaySeconds };
 }

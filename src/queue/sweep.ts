@@ -18,8 +18,8 @@ export interface SweepOptions {
   queueSchema: string;
   /** Makes sure that somebody drives a run that has something to do. */
   wake(run: ForgottenRun): Promise<void>;
-  /** Takes a job away from a holder that is gone. */
-  takeAway(job: OrphanedJob): Promise<void>;
+  /** Takes jobs of one run away from holders that are gone. */
+  takeAway(runId: string, jobs: readonly OrphanedJob[]): Promise<void>;
 }
 
 /** Looks for what everybody else has missed, or left behind when they died. Returns what stops it. */
@@ -45,7 +45,10 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
         jobs: now < trustFrom ? [] : await orphanage.look(client, jobPrefix, queueSchema),
       };
     });
-    if (found) await Promise.allSettled([...found.runs.map(wake), ...found.jobs.map(takeAway)]);
+    if (!found) return;
+    // What a run lost at the same time, it lost by the same death.
+    const orphans = [...Map.groupBy(found.jobs, ({ runId }) => runId)];
+    await Promise.allSettled([...found.runs.map(wake), ...orphans.map(([runId, jobs]) => takeAway(runId, jobs))]);
   }
 
   const timer = setInterval(() => {

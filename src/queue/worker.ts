@@ -1,17 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pool } from 'pg';
-import type { PgBoss } from 'pg-boss';
-import type { Listener } from '../postgres/listener.ts';
-import type { Session } from '../postgres/session.ts';
-import { queueNames, jobChannel } from './boss.ts';
+import { jobChannel, queueNames } from './boss.ts';
+import { createDriving, type DrivingOptions } from './driving.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
-import { keepJobLocks } from './job-locks.ts';
-import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
-import { createLeases } from './leases.ts';
-import { createReport } from './report.ts';
-import { handleRunJob } from './handle-run-job.ts';
-import { createSlots } from './slots.ts';
+import { handleRunJob, type DriveAlone } from './handle-run-job.ts';
 import { handleStepJob } from './handle-step-job.ts';
+import { createSlots } from './slots.ts';
 import { startSweep } from './sweep.ts';
 import { workflowQueueName } from './world-queue.ts';
 
@@ -21,21 +14,11 @@ const MIN_RUNS = 10;
 
 const STOP_PATIENCE_MS = 3_000;
 
-export interface WorkerOptions {
-  boss: PgBoss;
-  pool: Pool;
-  listener: Listener;
-  /** Undefined behind a pooler: then the heartbeats alone tell that this process is alive. */
-  session: Session | undefined;
-  jobs: Jobs;
-  jobPrefix: string;
+export interface WorkerOptions extends DrivingOptions {
   queueSchema: string;
   /** Whose runs this worker can replay. */
   deploymentIds: readonly string[];
-  /** Steps at once. */
-  concurrency: number;
-  log(line: string): void;
-  verbose: boolean;
+  driveAlone: DriveAlone;
 }
 
 export interface Worker {
@@ -46,60 +29,45 @@ export interface Worker {
 
 /** Takes work of the given deployments from the database until it is stopped. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { boss, pool, listener, session, jobs, jobPrefix, queueSchema, deploymentIds, concurrency } = options;
+  const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency, driveAlone } = options;
   const { pollIntervalMs } = listener;
-  const report = createReport(options.log);
-  const trace = (line: string) => options.verbose && options.log(line);
-  const leases = createLeases(boss);
-  const stepSlots = createSlots(concurrency);
+  const driving = createDriving(options);
+  const { leases, stepSlots } = driving;
   const runSlots = createSlots(Math.max(MIN_RUNS, concurrency * RUNS_PER_STEP_SLOT));
-  const deploymentOf = new Map<string, string>();
-  for (const deploymentId of deploymentIds) {
-    const { flows, steps } = queueNames(jobPrefix, deploymentId);
-    deploymentOf.set(flows, deploymentId).set(steps, deploymentId);
-  }
-  const queuesOf = deploymentIds.map((deploymentId) => queueNames(jobPrefix, deploymentId));
-  const driven = new Map<string, () => void>();
+  const contexts = deploymentIds.map((deploymentId) => driving.contextFor(deploymentId, false));
+  const stopping = new AbortController();
 
   const runLoop = createFetchLoop(
     boss,
-    queuesOf.map(({ flows }) => flows),
+    contexts.map(({ queues }) => queues.flows),
     runSlots,
     (queue, job) => {
-      const deploymentId = deploymentOf.get(queue) as string;
-      const onWake = (runId: string, callback: () => void) => {
-        driven.set(runId, callback);
-        // A driver that lost the run may outlive the next one's beginning, in this same process.
-        return () => void (driven.get(runId) === callback && driven.delete(runId));
-      };
-      const queues = queueNames(jobPrefix, deploymentId);
-      const context = { pool, jobs, queues, deploymentId, stepSlots, onWake, pollIntervalMs, report, trace };
-      return handleRunJob(job, queue, context, leases);
+      const context = contexts.find(({ queues }) => queues.flows === queue)!;
+      return handleRunJob(job, context, leases, (handedOver) => driveAlone(handedOver, stopping.signal));
     },
     pollIntervalMs,
   );
   const stepLoop = createFetchLoop(
     boss,
-    queuesOf.map(({ steps }) => steps),
+    contexts.map(({ queues }) => queues.steps),
     stepSlots,
-    (queue, job) => handleStepJob(job, queue, deploymentOf.get(queue) as string, { jobs, leases, report, trace }),
+    (queue, job) =>
+      handleStepJob(
+        job,
+        contexts.find(({ queues }) => queues.steps === queue)!,
+        leases,
+      ),
     pollIntervalMs,
   );
 
   const loopOf = (queue: string): FetchLoop[] => {
-    if (queuesOf.some(({ flows }) => flows === queue)) return [runLoop];
-    return queuesOf.some(({ steps }) => steps === queue) ? [stepLoop] : [];
+    if (contexts.some(({ queues }) => queues.flows === queue)) return [runLoop];
+    return contexts.some(({ queues }) => queues.steps === queue) ? [stepLoop] : [];
   };
-  const stopListening = [
-    listener.on(jobChannel(queueSchema), (queue) => {
-      const loops = queue === undefined ? [runLoop, stepLoop] : loopOf(queue);
-      for (const loop of loops) loop.announce();
-    }),
-    listener.on(WAKE_CHANNEL, (runId) => {
-      if (runId === undefined) for (const wake of driven.values()) wake();
-      else driven.get(runId)?.();
-    }),
-  ];
+  const stopListening = listener.on(jobChannel(queueSchema), (queue) => {
+    const loops = queue === undefined ? [runLoop, stepLoop] : loopOf(queue);
+    for (const loop of loops) loop.announce();
+  });
   const stopSweep = startSweep({
     pool,
     jobPrefix,
@@ -109,12 +77,8 @@ export function startWorker(options: WorkerOptions): Worker {
         queueName: workflowQueueName(workflowName),
         payload: { runId },
       }),
-    takeAway: async (job) => {
-      trace(`Run ${job.runId}: a worker of it is gone`);
-      await jobs.takeAway(job);
-    },
+    takeAway: jobs.takeAway,
   });
-  const stopLocks = session && keepJobLocks(session, leases.heldJobIds);
 
   let running = true;
   return {
@@ -124,13 +88,13 @@ export function startWorker(options: WorkerOptions): Worker {
     async stop() {
       if (!running) return;
       running = false;
-      for (const stop of stopListening) stop();
+      stopListening();
       const stopped = Promise.all([runLoop.stop(), stepLoop.stop(), stopSweep()]);
       leases.abortAll();
+      stopping.abort();
       // The leases are handed back at once; a step that does not heed its signal may take longer.
       await Promise.race([stopped, delay(STOP_PATIENCE_MS, undefined, { ref: false })]);
-      stopLocks?.();
-      leases[Symbol.dispose]();
+      driving.stop();
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { World } from '@workflow/world';
 import type { Pool } from 'pg';
+import type { HandedOver } from '../queue/handle-run-job.ts';
 import type { WorldConfig } from '../config/config.ts';
 import type { UnfinishedRun } from '../postgres/unfinished-runs.ts';
 
@@ -9,6 +10,8 @@ export interface RunningWorld {
   config: WorldConfig;
   /** Its connections, for SQL beside the World's. */
   pool: Pool;
+  /** Milliseconds since 1970 by the database's clock, which all times of runs are taken from. */
+  now(): number;
   /** Function name → what `start()` takes. */
   workflows: Record<string, { workflowId: string }>;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
@@ -17,6 +20,8 @@ export interface RunningWorld {
   takes(deploymentId: string): boolean;
   /** The runs of this job prefix that have not ended, oldest first. */
   findUnfinishedRuns(): Promise<UnfinishedRun[]>;
+  /** Drives the run of one job, and nothing else; see src/isolation. */
+  driveOne(handedOver: Omit<HandedOver, 'letGo'>, onHeld: () => void, stopping: AbortSignal): Promise<void>;
   isHealthy(): boolean;
   stop(): Promise<void>;
 }

@@ -39,6 +39,8 @@ export interface StepScope {
   stepId: string;
   deploymentId: string;
   lease: Lease;
+  /** Whether this process has nothing else to do. */
+  alone: boolean;
   /** Fires when the execution is not wanted any more: lease lost, shutdown, run cancelled. */
   signal: AbortSignal;
   /** Which execution of the step this is, interruptions included; from 1. */
@@ -61,6 +63,10 @@ export function scopeOf(runId: string): Scope | undefined {
   return scope?.runId === runId ? scope : undefined;
 }
 
+export function isReplaying(): boolean {
+  return scopes.getStore()?.kind === 'replay';
+}
+
 /** @throws Error outside of a step that a worker of this project executes */
 export function currentStep(): StepScope {
   const scope = scopes.getStore();
@@ -71,4 +77,13 @@ export function currentStep(): StepScope {
 /** The job is not ours any more: somebody else goes on with it. */
 export class LeaseLostError extends Error {
   override name = 'LeaseLostError';
+}
+
+/** Workers died of the run: it must be driven, and its steps executed, in a process that has nothing else to do. */
+export class MustRunAloneError extends Error {
+  override name = 'MustRunAloneError';
+
+  constructor(runId: string) {
+    super(`${runId} must run alone: workers died of it`);
+  }
 }

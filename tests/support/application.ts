@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { CREATE_EXECUTIONS } from './executions-table.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { PROJECT, run, startProgram, type Program } from './program.ts';
 import { until } from './until.ts';
@@ -28,9 +29,7 @@ export async function createApplication(
   database?: TestDatabase,
 ): Promise<Application> {
   database ??= await createTestDatabase();
-  await database.query(
-    'CREATE TABLE executions (run_id text, step_id text, pid integer, at timestamptz DEFAULT now())',
-  );
+  await database.query(CREATE_EXECUTIONS);
   const env = connect(database.url);
 
   const application: Application = {

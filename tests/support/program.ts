@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { onEnd } from './on-end.ts';
 import { until } from './until.ts';
 
 export const PROJECT = join(import.meta.dirname, '../..');
@@ -82,8 +82,8 @@ function track(child: ChildProcess, input: string | Uint8Array | undefined): Pro
   child.stdout?.setEncoding('utf8').on('data', (text: string) => (program.stdout += text));
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (program.stderr += text));
   child.stdin?.on('error', () => undefined).end(input ?? '');
-  onTestFinished(async ({ task }) => {
-    if (task.result?.state === 'fail') console.error(`stdout:\n${program.stdout}\nstderr:\n${program.stderr}`);
+  onEnd(async ({ failed }) => {
+    if (failed) console.error(`stdout:\n${program.stdout}\nstderr:\n${program.stderr}`);
     if (child.exitCode === null && child.signalCode === null) {
       // In order first: what it holds in a database is to be closed before that is dropped.
       child.kill('SIGTERM');

@@ -10,7 +10,7 @@ const SQLITE_BUSY = 5;
  * @throws Error when it was not to be had within `patienceMs`
  */
 export async function lockFile(path: string, patienceMs: number): Promise<Disposable> {
-  const deadline = Date.now() + patienceMs;
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     const database = new DatabaseSync(path, { timeout: 0 });
     try {
@@ -18,7 +18,7 @@ export async function lockFile(path: string, patienceMs: number): Promise<Dispos
       return { [Symbol.dispose]: () => database.close() };
     } catch (error) {
       database.close();
-      if ((error as { errcode?: number }).errcode !== SQLITE_BUSY || Date.now() > deadline) {
+      if ((error as { errcode?: number }).errcode !== SQLITE_BUSY || performance.now() > deadline) {
         throw new Error(`Cannot lock ${path}`, { cause: error });
       }
     }

@@ -1,0 +1,76 @@
+import type { Pool } from 'pg';
+import type { PgBoss } from 'pg-boss';
+import type { Listener } from '../postgres/listener.ts';
+import type { Session } from '../postgres/session.ts';
+import { queueNames } from './boss.ts';
+import type { DriverContext } from './drive-run.ts';
+import { keepJobLocks } from './job-locks.ts';
+import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
+import { createLeases, type Leases } from './leases.ts';
+import { createReport } from './report.ts';
+import { createSlots, type Slots } from './slots.ts';
+
+export interface DrivingOptions {
+  boss: PgBoss;
+  pool: Pool;
+  listener: Listener;
+  /** Undefined behind a pooler: then the heartbeats alone tell that this process is alive. */
+  session: Session | undefined;
+  jobs: Jobs;
+  jobPrefix: string;
+  /** Steps at once. */
+  concurrency: number;
+  log(line: string): void;
+  verbose: boolean;
+}
+
+/** What a process needs to drive runs, one or many. */
+export interface Driving {
+  leases: Leases;
+  stepSlots: Slots;
+  /** @param alone whether this process has nothing but one run */
+  contextFor(deploymentId: string, alone: boolean): DriverContext;
+  /** After the last lease was given back. */
+  stop(): void;
+}
+
+export function createDriving(options: DrivingOptions): Driving {
+  const { boss, pool, listener, session, jobs, jobPrefix, concurrency } = options;
+  const leases = createLeases(boss);
+  const stepSlots = createSlots(concurrency);
+  const stopLocks = session && keepJobLocks(session, leases.heldJobIds);
+  const driven = new Map<string, () => void>();
+  const stopListening = listener.on(WAKE_CHANNEL, (runId) => {
+    if (runId === undefined) for (const wake of driven.values()) wake();
+    else driven.get(runId)?.();
+  });
+  const common = {
+    pool,
+    jobs,
+    stepSlots,
+    pollIntervalMs: listener.pollIntervalMs,
+    log: options.log,
+    report: createReport(options.log),
+    trace: (line: string) => options.verbose && options.log(line),
+    onWake(runId: string, callback: () => void) {
+      driven.set(runId, callback);
+      // A driver that lost the run may outlive the next one's beginning, in this same process.
+      return () => void (driven.get(runId) === callback && driven.delete(runId));
+    },
+  };
+  return {
+    leases,
+    stepSlots,
+    contextFor: (deploymentId, alone) => ({
+      ...common,
+      deploymentId,
+      queues: queueNames(jobPrefix, deploymentId),
+      alone,
+    }),
+    stop() {
+      stopListening();
+      stopLocks?.();
+      leases[Symbol.dispose]();
+    },
+  };
+}

@@ -68,15 +68,18 @@ export async function closeModelCall(pool: Pool, id: string, end: CallEnd): Prom
 }
 
 export async function readUsage(pool: Pool, runId: string): Promise<RunUsage> {
-  const { rows } = await pool.query<RunUsage>(
-    `SELECT count(*)::int AS calls, count(*) FILTER (WHERE outcome IS NULL)::int AS "openCalls",
+  const read = () =>
+    pool.query<RunUsage>(
+      `SELECT count(*)::int AS calls, count(*) FILTER (WHERE outcome IS NULL)::int AS "openCalls",
             coalesce(array_agg(DISTINCT model), '{}') AS models,
             coalesce(sum(input_tokens), 0)::float AS "inputTokens",
             coalesce(sum(cached_tokens), 0)::float AS "cachedTokens",
             coalesce(sum(output_tokens), 0)::float AS "outputTokens",
             coalesce(sum(cost_usd), 0)::float AS "costUsd"
      FROM workflow_engine.model_calls WHERE run_id = $1`,
-    [runId],
-  );
+      [runId],
+    );
+  // After the run has ended: what it made is not to be lost for a moment without the database.
+  const { rows } = await retryTransient(read, DATABASE_PATIENCE_MS);
   return rows[0]!;
 }

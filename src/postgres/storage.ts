@@ -2,6 +2,7 @@ import type { Storage } from '@workflow/world';
 import { createWorld as createStockWorld } from '@workflow/world-postgres';
 import { createEvents, type EventsOptions } from './events.ts';
 import { JoinedPool } from './joined-pool.ts';
+import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
 interface StorageOptions extends Omit<EventsOptions, 'stock'> {
   /** Whether the pool's connections lead through a pooler. */
@@ -18,6 +19,21 @@ export function createStorage({ pooled, ...options }: StorageOptions, opened: As
   // process when it drops; closing stops that. Its queue, never started, would drop a schema `pgboss`.
   const closed = stock.close?.().catch(() => undefined);
   opened.defer(() => closed);
-  const { runs, steps, hooks } = stock;
-  return { runs, steps, hooks, events: createEvents({ ...options, stock: stock.events }) };
+  // One in a transaction is not to be made again by itself.
+  const events = { ...patiently(stock.events), create: stock.events.create };
+  return {
+    runs: patiently(stock.runs),
+    steps: patiently(stock.steps),
+    hooks: patiently(stock.hooks),
+    events: createEvents({ ...options, stock: events }),
+  };
+}
+
+/** Reads wait for a database that is away: the runtime makes them where nobody else could, as while a result is awaited. */
+function patiently<T extends object>(reads: T): T {
+  const waiting = Object.entries(reads).map(([name, read]) => {
+    const ask = read as (...args: unknown[]) => Promise<unknown>;
+    return [name, (...args: unknown[]) => retryTransient(() => ask(...args), DATABASE_PATIENCE_MS)];
+  });
+  return Object.fromEntries(waiting) as T;
 }

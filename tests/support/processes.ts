@@ -7,14 +7,15 @@ export interface ProcessInfo {
   command: string;
 }
 
-/** Every process of this machine. */
+/** Every process of this machine, but those that have ended and whose parent, init perhaps, has yet to notice. */
 export async function listProcesses(): Promise<ProcessInfo[]> {
   const { stdout } = await promisify(execFile)('ps', ['-e', '-ww', '-o', 'pid=,ppid=,args='], { maxBuffer: 1e8 });
   return stdout
     .split('\n')
     .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
     .filter((match) => match !== null)
-    .map(([, pid, parent, command = '']) => ({ pid: Number(pid), parent: Number(parent), command }));
+    .map(([, pid, parent, command = '']) => ({ pid: Number(pid), parent: Number(parent), command }))
+    .filter(({ command }) => !command.endsWith('<defunct>'));
 }
 
 /** What a process has started, and what that has. */

@@ -188,6 +188,9 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     await Promise.all(executing.values());
     // Its new driver may have loaded the log before our last step wrote its result. Without the run's input,
     // which the lost job has: nobody may begin anew a run that was finished, and removed, in the meantime.
-    if (refused || wasLost(lease)) await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    if (refused || wasLost(lease)) {
+      await jobs.giveBack(lease, runId, message).catch(() => undefined);
+      await jobs.wake(queues.flows, runId, continuation).catch(() => undefined);
+    }
   }
 }

@@ -37,6 +37,7 @@ export async function handleStepJob(job: Job<JobData>, context: DriverContext, l
     await settleFailed(error).catch((cause: unknown) => report(`Step ${payload.stepId}`, cause));
   } finally {
     await handedBack;
+    if (wasLost(lease)) await jobs.giveBack(lease, payload.stepId, job.data).catch(() => undefined);
     leases.release(lease);
   }
 }

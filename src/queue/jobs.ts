@@ -43,6 +43,11 @@ export interface Jobs extends JobTable {
   park(lease: Lease, runId: string, data: JobData, parking: Parking): Promise<boolean>;
   /** Replaces a job by a new one with the same key, due after `delaySeconds`. Does nothing if it is not ours any more. */
   replace(lease: Lease, key: string, data: JobData, delaySeconds?: number): Promise<void>;
+  /**
+   * Replaces a job that is perhaps not ours any more, however long the database is away: after an
+   * outage it mostly is, and nobody is to take its holder for dead.
+   */
+  giveBack(lease: Lease, key: string, data: JobData): Promise<void>;
   complete(lease: Lease): Promise<void>;
   /** One for each run, however often it is called. */
   sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;
@@ -126,6 +131,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       ),
 
     replace,
+
+    giveBack: (lease, key, data) => retryTransient(() => replace(lease, key, data), Infinity),
 
     async complete(lease) {
       await patiently(() => boss.complete(lease.queue, attemptOf(lease)));

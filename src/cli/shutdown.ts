@@ -25,7 +25,7 @@ export function listenForShutdown(note: (line: string) => void): AbortSignal {
       stop(exitCode);
     },
     again(exitCode) {
-      note('Stopped at once; what was being worked on goes on when its heartbeat lapses.');
+      note('Stopped at once; another worker goes on with it, in a few seconds.');
       process.exit(exitCode);
     },
   });

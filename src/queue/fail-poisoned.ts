@@ -15,7 +15,7 @@ export async function failPoisoned(runId: string, job: JobData, lease: Lease, co
   const reason =
     `${DEAD_AFTER_DEATHS} workers died of this run without a recorded result, ` +
     `the last ${DEAD_AFTER_DEATHS - ALONE_AFTER_DEATHS} of them alone with it. ` +
-    `Once the cause is mended: index.ts redrive ${runId}`;
+    `Once the cause is mended: npm run postgres-world:redrive -- ${runId}`;
   context.log(`Run ${runId} has failed: ${reason}`);
   await context.jobs.sendDeadLetter(context.queues.dead, runId, {
     queueName: job.queueName,

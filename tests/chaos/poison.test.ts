@@ -33,7 +33,7 @@ test('a run that eight workers die of is failed with a dead letter, alone at las
     `SELECT data ->> 'reason' AS reason FROM workflow_queue.job WHERE name = 'workflow_dead' AND singleton_key = $1`,
     [poisoned],
   );
-  expect(letter?.reason).toMatch(/^8 workers died .* index\.ts redrive wrun_/);
+  expect(letter?.reason).toMatch(/^8 workers died .* postgres-world:redrive -- wrun_/);
   const shown = await run(startProgram(INDEX, ['status', poisoned, '--json'], { env: app.env }));
   expect(JSON.parse(shown.stdout)).toMatchObject({ status: 'failed', error: letter?.reason });
   const [anew] = await app.ask<{ runId: string }>('redrive', poisoned);

@@ -138,7 +138,7 @@ test('a worker keeps its run when its clock is set right, two minutes forward, i
   await expectNoLeaseLost(app);
 });
 
-test('workers whose clocks are four minutes apart share runs: steps, sleeps, retries and hooks', async () => {
+test('workers whose clocks are four minutes apart share runs: steps, sleeps, retries and hooks (vercel/workflow #2331, #2714)', async () => {
   const waitMs = 2_000;
   const app = await createApplication();
   const shifts = [2 * MINUTES, 0, -2 * MINUTES];

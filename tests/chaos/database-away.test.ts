@@ -47,7 +47,7 @@ test('a server that is restarted, be it by a crash, costs no step, no chunk and 
   expectUnharmed(example);
 });
 
-test('terminated sessions, be they all of them and again and again, only cost a moment', async () => {
+test('terminated sessions, be they all of them and again and again, only cost a moment (vercel/workflow #1855)', async () => {
   const app = await createApplication();
   const scene = await setTheScene(app, 200);
   const terminate = (condition: string) =>

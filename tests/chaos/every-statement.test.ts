@@ -9,7 +9,7 @@ const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1e9);
 const LANES = 8;
 
 test(
-  'whichever SQL statement a worker dies before, its run ends as it would have',
+  'whichever SQL statement a worker dies before, its run ends as it would have (vercel/workflow #3081)',
   { timeout: 1_200_000 },
   async () => {
     const sweeping = {

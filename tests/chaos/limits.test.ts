@@ -10,7 +10,7 @@ const RUNS = 1_000;
 const HEAP = { NODE_OPTIONS: '--max-old-space-size=320' };
 const MOST_MEGABYTES = 900;
 
-test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock', async (size) => {
+test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock (vercel/workflow #1525)', async (size) => {
   const app = await createApplication();
   const pool = { WORKFLOW_POSTGRES_MAX_POOL_SIZE: size, WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '10' };
   const worker = await app.startWorker(pool);
@@ -32,7 +32,7 @@ test.each(['1', '2'])('a pool of %s for ten steps at once does not deadlock', as
   expect(worker.stderr).not.toContain('could not be finished');
 });
 
-test('1,000 runs started at once by a process without a worker all complete, in bounded memory', async () => {
+test('1,000 runs started at once by a process without a worker all complete, in bounded memory (vercel/workflow #3968)', async () => {
   const app = await createApplication();
   const workers = await Promise.all([app.startWorker(HEAP), app.startWorker(HEAP)]);
   const startedAt = Date.now();

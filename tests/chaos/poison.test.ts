@@ -50,7 +50,7 @@ test('a run that eight workers die of is failed with a dead letter, alone at las
   });
 });
 
-test('a run that six workers die of and no seventh completes, alone', async () => {
+test('a run that six workers die of and no seventh completes, alone: deaths use up no delivery (vercel/workflow #3992)', async () => {
   const app = await createApplication();
   const pids = await startWorkers(app);
   const [runId = ''] = await app.start('deadlyWorkflow', [6]);

@@ -26,7 +26,7 @@ async function takeOver(protocol: Protocol, zombie: Holder): Promise<Holder> {
 
 const parking = (seenSeq: number, delaySeconds?: number) => ({ seenSeq, delaySeconds, awaitsSteps: false });
 
-test('a run has one job, however many wake it at the same moment', async () => {
+test('a run has one job, however many wake it at the same moment: no step is created twice (vercel/workflow #2039)', async () => {
   const protocol = await createProtocol();
   const { jobs, queues, runId, data } = protocol;
 

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
 
-test('SIGTERM during model calls frees the run at once: another worker calls the model in seconds', async () => {
+test('SIGTERM during model calls frees the run at once: another worker calls the model in seconds (vercel/workflow #3064)', async () => {
   const database = await createTestDatabase();
   const env = { WORKFLOW_POSTGRES_URL: database.url };
   const worker = startProgram(INDEX, ['worker'], { env });

@@ -11,7 +11,7 @@ async function msUntilExecuted(app: Application, count: number): Promise<number>
   return performance.now() - since;
 }
 
-test('when a worker is killed, another one goes on long before a heartbeat would lapse', async () => {
+test('when a worker is killed, another one goes on long before a heartbeat would lapse (vercel/workflow #1531, #3993)', async () => {
   const app = await createApplication();
   const victim = await app.startWorker();
   await app.start('waitingWorkflow', [60_000], 3);

@@ -31,13 +31,7 @@ export async function insertEndedRuns(database: TestDatabase, options: BulkRuns)
   const numbers = `generate_series(${first}, ${first + count - 1}) AS n`;
   const ulid = `lpad(n::text, 26, '0')`;
   const endedAt = `(now() AT TIME ZONE 'UTC')::timestamp - interval '${endedDaysAgo} days'`;
-  await database.query(
-    `INSERT INTO workflow_queue.queue (name, policy, retry_limit, retry_delay, retry_backoff, expire_seconds,
-       retention_seconds, deletion_seconds, partition, table_name)
-     SELECT name, 'exclusive', 100, 1, true, 60, 60, 60, false, 'job_common' FROM unnest($1::text[]) AS name
-     ON CONFLICT DO NOTHING`,
-    [queues],
-  );
+  await insertQueues(database, queues);
   for (const statement of [
     `INSERT INTO workflow.workflow_runs (id, deployment_id, status, name, created_at, completed_at)
      SELECT 'wrun_' || ${ulid}, 'bulk', 'completed', 'bulk', ${endedAt}, ${endedAt} FROM ${numbers}`,
@@ -59,6 +53,37 @@ export async function insertEndedRuns(database: TestDatabase, options: BulkRuns)
   ]) {
     await database.query(statement);
   }
+}
+
+/** Runs of which every other one waits for a hook, and the others for a timer, with a delayed job. */
+export async function insertParkedRuns(database: TestDatabase, count: number, deploymentId = 'bulk'): Promise<void> {
+  const queue = `workflow_flows.${deploymentId}`;
+  await insertQueues(database, [queue]);
+  const ulid = `lpad(n::text, 26, '0')`;
+  const numbers = `generate_series(1, ${count}) AS n`;
+  for (const statement of [
+    `INSERT INTO workflow.workflow_runs (id, deployment_id, status, name)
+     SELECT 'wrun_' || ${ulid}, '${deploymentId}', 'running', 'bulk' FROM ${numbers}`,
+    `INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name, wake_seq, seen_seq, due_at)
+     SELECT 'wrun_' || ${ulid}, 'workflow_', '${deploymentId}', 'bulk', 5, 5,
+            CASE n % 2 WHEN 0 THEN now() + interval '1 hour' END FROM ${numbers}`,
+    `INSERT INTO workflow_queue.job (name, state, policy, singleton_key, group_id, start_after, data)
+     SELECT '${queue}', 'created', 'exclusive', 'wrun_' || ${ulid}, 'wrun_' || ${ulid}, now() + interval '1 hour',
+            jsonb_build_object('payload', jsonb_build_object('runId', 'wrun_' || ${ulid})) FROM ${numbers} WHERE n % 2 = 0`,
+    'ANALYZE',
+  ]) {
+    await database.query(statement);
+  }
+}
+
+async function insertQueues(database: TestDatabase, queues: readonly string[]): Promise<void> {
+  await database.query(
+    `INSERT INTO workflow_queue.queue (name, policy, retry_limit, retry_delay, retry_backoff, expire_seconds,
+       retention_seconds, deletion_seconds, partition, table_name)
+     SELECT name, 'exclusive', 100, 1, true, 60, 60, 60, false, 'job_common' FROM unnest($1::text[]) AS name
+     ON CONFLICT DO NOTHING`,
+    [queues],
+  );
 }
 
 export interface PruneResult {

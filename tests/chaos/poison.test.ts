@@ -1,15 +1,14 @@
 import { expect, test } from 'vitest';
 import { join } from 'node:path';
 import { createApplication, type Application } from '../support/application.ts';
-import { PROJECT, run, startProgram } from '../support/program.ts';
+import { PROJECT, run, startProgram, type Program } from '../support/program.ts';
 import { until } from '../support/until.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
 
 /** So many that one is left when five have died. */
-async function startWorkers(app: Application): Promise<Set<number>> {
-  const workers = await Promise.all(Array.from({ length: 6 }, () => app.startWorker()));
-  return new Set(workers.map(({ pid }) => pid));
+function startWorkers(app: Application): Promise<Program[]> {
+  return Promise.all(Array.from({ length: 6 }, () => app.startWorker()));
 }
 
 const countOf = async (app: Application, runId: string) =>
@@ -17,7 +16,8 @@ const countOf = async (app: Application, runId: string) =>
 
 test('a run that eight workers die of is failed with a dead letter, alone at last, and its neighbours finish', async () => {
   const app = await createApplication();
-  const pids = await startWorkers(app);
+  const workers = await startWorkers(app);
+  const pids = new Set(workers.map(({ pid }) => pid));
   const neighbours = await app.start('waitingWorkflow', [25_000], 6);
   const [poisoned = ''] = await app.start('deadlyWorkflow', [1_000]);
 
@@ -36,10 +36,6 @@ test('a run that eight workers die of is failed with a dead letter, alone at las
   expect(letter?.reason).toMatch(/^8 workers died .* postgres-world:redrive -- wrun_/);
   const shown = await run(startProgram(INDEX, ['status', poisoned, '--json'], { env: app.env }));
   expect(JSON.parse(shown.stdout)).toMatchObject({ status: 'failed', error: letter?.reason });
-  const [anew] = await app.ask<{ runId: string }>('redrive', poisoned);
-  expect(anew?.runId).not.toBe(poisoned);
-  expect(await app.query(`SELECT FROM workflow_queue.job WHERE name = 'workflow_dead'`)).toEqual([]);
-  await app.ask('cancel', anew!.runId);
   const ended = await Promise.all(neighbours.map(app.ended));
   expect(ended.map(({ status }) => status)).toEqual(Array(6).fill('completed'));
   // Interruptions are no attempts: each neighbour has only one to lose.
@@ -48,11 +44,18 @@ test('a run that eight workers die of is failed with a dead letter, alone at las
     const jobs = await app.query(`SELECT FROM workflow_queue.job WHERE state < 'completed'`);
     return jobs.length === 0;
   });
+
+  // The last worker would die of it, too.
+  for (const worker of workers) worker.kill('SIGTERM');
+  const [anew] = await app.ask<{ redriveOf: string }>('redrive', poisoned);
+  expect(anew?.redriveOf).toBe(poisoned);
+  expect(await app.query(`SELECT FROM workflow_queue.job WHERE name = 'workflow_dead'`)).toEqual([]);
 });
 
 test('a run that six workers die of and no seventh completes, alone: deaths use up no delivery (vercel/workflow #3992)', async () => {
   const app = await createApplication();
-  const pids = await startWorkers(app);
+  const workers = await startWorkers(app);
+  const pids = new Set(workers.map(({ pid }) => pid));
   const [runId = ''] = await app.start('deadlyWorkflow', [6]);
 
   expect(await app.ended(runId)).toEqual({ status: 'completed' });

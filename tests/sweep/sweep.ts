@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Pool } from 'pg';
+import { createRandom } from '../support/random.ts';
 import { CREATE_EXECUTIONS } from '../support/executions-table.ts';
 import { withDatabase } from '../support/test-server.ts';
 import { STOCK, type Engine } from './engine.ts';
@@ -13,6 +14,8 @@ export interface SweepOptions {
   template: string;
   /** How many databases, each with a worker, at the same time. Most of a lane's time is waiting. */
   lanes: number;
+  /** After this time none of them is begun any more; the first ones of `ks` were. */
+  budgetMs?: number;
   onOutcome?(outcome: Outcome, database: string, output: string): void;
 }
 
@@ -29,12 +32,15 @@ export async function countStatements(options: SweepOptions): Promise<number> {
 export async function sweepStatements(ks: readonly number[], options: SweepOptions): Promise<Outcome[]> {
   const server = new Pool({ connectionString: options.serverUrl, max: 2 });
   const left = [...ks];
+  const beganAt = performance.now();
+  const goesOn = () => left.length > 0 && performance.now() - beganAt < (options.budgetMs ?? Infinity);
+  const next = () => (goesOn() ? left.shift() : undefined);
   const outcomes: Outcome[] = [];
 
   /** @returns whether its database may go */
   const useLane = async (pool: Pool, url: string, database: string): Promise<boolean> => {
     await using lane = createLane(options.engine, pool, { WORKFLOW_POSTGRES_URL: url });
-    for (let k = left.shift(); k !== undefined; k = left.shift()) {
+    for (let k = next(); k !== undefined; k = next()) {
       const outcome = await lane.sweep(k);
       outcomes.push(outcome);
       options.onOutcome?.(outcome, database, lane.output());
@@ -45,7 +51,7 @@ export async function sweepStatements(ks: readonly number[], options: SweepOptio
   };
 
   const keepLaneBusy = async () => {
-    while (left.length > 0) {
+    while (goesOn()) {
       const database = `sweep_${randomBytes(6).toString('hex')}`;
       await server.query(`CREATE DATABASE ${database} TEMPLATE ${options.template}`);
       const url = withDatabase(options.serverUrl, database);
@@ -68,23 +74,11 @@ export async function sweepStatements(ks: readonly number[], options: SweepOptio
   return outcomes.toSorted((a, b) => a.k - b.k);
 }
 
-/** `count` of the numbers from `first` to `last`, the same ones for the same seed; all if there are no more. */
+/** `count` of the numbers from `first` to `last`, all if there are no more, in an order that the seed decides. */
 export function sample(first: number, last: number, count: number, seed: number): number[] {
-  const random = mulberry32(seed);
+  const random = createRandom(seed);
   return Array.from({ length: last - first + 1 }, (_, index) => ({ k: first + index, rank: random() }))
     .toSorted((a, b) => a.rank - b.rank)
     .slice(0, count)
-    .map(({ k }) => k)
-    .toSorted((a, b) => a - b);
-}
-
-/** By Tommy Ettinger: numbers from 0 to 1 that a seed determines. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
+    .map(({ k }) => k);
 }

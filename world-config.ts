@@ -124,7 +124,10 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     deploymentId,
     takes: (id) => deploymentIds.includes(id),
     findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),
-    driveOne: (...run) => driveOne(driving, ...run),
+    async driveOne(...run) {
+      await using _entry = await registerWorker(pool, { ...driving, deploymentIds: [] });
+      await driveOne(driving, ...run);
+    },
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
     stop: async () => undefined,
   };

@@ -68,6 +68,7 @@ const MIGRATIONS: readonly string[] = [
   `ALTER TABLE workflow_engine.run_progress
      -- processes that died with a job of it since the last recorded result
      ADD COLUMN deaths integer NOT NULL DEFAULT 0,
+     ADD COLUMN died_at timestamptz,
      -- parked while steps are in their queue: should their jobs get lost, nobody else would miss them
      ADD COLUMN awaits_steps boolean NOT NULL DEFAULT false,
      -- the run that this one repeats from its input

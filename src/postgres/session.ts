@@ -7,7 +7,8 @@ const CLOSE_PATIENCE_MS = 1_000;
 
 /** Finds out that nobody is there any more, where the network cuts a connection without a word. */
 const PING_INTERVAL_MS = 5_000;
-const ANSWER_PATIENCE_MS = 5_000;
+/** Less than the time that a new job may be without its lock. */
+const ANSWER_PATIENCE_MS = 1_500;
 
 export interface Session extends AsyncDisposable {
   readonly isOpen: boolean;
@@ -42,13 +43,16 @@ export function keepSession(connectionString: string): Session {
       query_timeout: ANSWER_PATIENCE_MS,
       application_name: 'postgres-world session',
     });
-    const lost = new Promise<void>((resolve) => {
-      client.on('end', resolve);
-      client.on('error', () => resolve());
-      stopping.signal.addEventListener('abort', () => resolve());
-    });
+    const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
+    client.on('end', lose);
+    client.on('error', () => lose());
+    const onStop = () => lose();
+    stopping.signal.addEventListener('abort', onStop);
     try {
-      await client.connect();
+      const connecting = client.connect();
+      connecting.catch(() => undefined);
+      await Promise.race([connecting, lost]);
+      if (stopping.signal.aborted) return false;
       // By index: one that is added meanwhile is run too.
       for (let n = 0; n < preparations.length; n += 1) await preparations[n]!(client);
       if (stopping.signal.aborted) return false;
@@ -56,6 +60,7 @@ export function keepSession(connectionString: string): Session {
       await Promise.race([lost, pingUntilLost(client, lost)]);
       return true;
     } finally {
+      stopping.signal.removeEventListener('abort', onStop);
       setOpen(undefined);
       // One that was cut off would never end.
       await Promise.race([client.end().catch(() => undefined), delay(CLOSE_PATIENCE_MS, undefined, { ref: false })]);

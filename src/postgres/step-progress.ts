@@ -2,7 +2,7 @@ import type { EventResult } from '@workflow/world';
 import { RunExpiredError, TooEarlyError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
 import { MustRunAloneError, type StepScope } from '../runtime/scope.ts';
-import { ALONE_AFTER_DEATHS } from './deaths.ts';
+import { mustBeAlone } from './deaths.ts';
 
 interface StepState {
   run_status: string;
@@ -49,7 +49,7 @@ export async function chargeAttempt(
   // world-postgres lets a step that is marked as running start again, even if its run was cancelled.
   const runStatus = rows[0]?.run_status ?? 'gone';
   if (runStatus !== 'running') throw new RunExpiredError(`Cannot start ${stepId}: its run is ${runStatus}`);
-  if (rows[0]!.deaths >= ALONE_AFTER_DEATHS && !scope?.alone) throw new MustRunAloneError(runId);
+  if (mustBeAlone(rows[0]!.deaths) && !scope?.alone) throw new MustRunAloneError(runId);
   await awaitRetry(client, stepId, rows[0]?.retry_seconds ?? null);
   let interruptions = rows[0]?.interruptions ?? 0;
   const result = await start();

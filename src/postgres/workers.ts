@@ -24,7 +24,7 @@ export interface WorkerEntry {
 export async function findWorkers(pool: Pool, jobPrefix: string): Promise<WorkerEntry[]> {
   const { rows } = await pool.query<WorkerEntry>(
     `SELECT host, pid, deployments, concurrency, started_at AS "startedAt" FROM workflow_engine.workers
-     WHERE job_prefix = $1 AND seen_at > now() - make_interval(secs => $2) ORDER BY started_at`,
+     WHERE job_prefix = $1 AND deployments <> '{}' AND seen_at > now() - make_interval(secs => $2) ORDER BY started_at`,
     [jobPrefix, ALIVE_SECONDS],
   );
   return rows;
@@ -37,6 +37,7 @@ export async function findServedDeployment(pool: Pool, jobPrefix: string): Promi
 
 interface WorkerOptions {
   jobPrefix: string;
+  /** None: it takes nothing by itself, and is listed for the sweep only. */
   deploymentIds: readonly string[];
   concurrency: number;
   /** Where its locks are, if it can have any. */

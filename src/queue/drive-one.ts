@@ -14,9 +14,11 @@ export async function driveOne(
 ): Promise<void> {
   const driving = createDriving(options);
   const { leases } = driving;
-  stopping.addEventListener('abort', () => leases.abortAll());
+  stopping.addEventListener('abort', leases.abortAll);
+  if (stopping.aborted) leases.abortAll();
   try {
     const driven = handleRunJob(job, driving.contextFor(deploymentId, true), leases);
+    await driving.locked();
     onHeld();
     await driven;
   } finally {

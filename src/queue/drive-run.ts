@@ -59,28 +59,33 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const stepSignal = AbortSignal.any([lease.signal, runEnded.signal]);
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
-  /** For another worker, or for later. When this process is alone, nobody takes it but the driver again. */
   const toStepQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
     const data: JobData = { queueName, payload: encodePayload(payload) };
     await jobs.sendStep(queues.steps, payload.stepId, data, delaySeconds, lease);
     queued.add(payload.stepId);
-    if (!alone) return;
+  };
+
+  /** Alone, there is no queue: the driver looks again by itself, or the sweep does once the run is parked. */
+  const later = async (step: StepMessage, delaySeconds: number) => {
+    if (!alone) return toStepQueue(step, delaySeconds);
+    const { stepId } = step.payload;
+    queued.add(stepId);
     const again = () => {
-      queued.delete(payload.stepId);
+      queued.delete(stepId);
       news.announce();
     };
-    setTimeout(again, 1_000 * (delaySeconds ?? 0)).unref();
+    setTimeout(again, 1_000 * delaySeconds).unref();
   };
 
   const executeHere = async (step: StepMessage) => {
     try {
       const again = await executeStep(step, lease, { ...context, signal: stepSignal });
-      if (again !== undefined) await toStepQueue(step, again);
+      if (again !== undefined) await later(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
       if (!stepSignal.aborted && !(error instanceof MustRunAloneError)) {
         report(`Step ${step.payload.stepId}`, error);
-        await toStepQueue(step, REDELIVERY_SECONDS).catch((cause: unknown) => report(`Run ${runId}`, cause));
+        await later(step, REDELIVERY_SECONDS).catch((cause: unknown) => report(`Run ${runId}`, cause));
       }
     } finally {
       executing.delete(step.payload.stepId);
@@ -96,8 +101,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       // A step from before this lease may be running elsewhere: its key in the queue finds out.
       const mayBeElsewhere = !createdSteps.has(stepId);
       if (mayBeElsewhere && !alone) await toStepQueue(step);
-      else if (mayBeElsewhere && (await jobs.isActive(queues.steps, stepId)))
-        await toStepQueue(step, LOOK_AGAIN_SECONDS);
+      else if (mayBeElsewhere && !(await jobs.takeQueuedStep(queues.steps, stepId)))
+        await later(step, LOOK_AGAIN_SECONDS);
       else if (stepSlots.tryTake()) executing.set(stepId, executeHere(step));
       // Alone, it gets the next slot that is free.
       else if (!alone) await toStepQueue(step);
@@ -106,10 +111,12 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
 
   let lookedForLostSteps = performance.now();
   /** Steps whose jobs are gone without a result: nobody else would miss them while the run is active. */
-  const findLostSteps = async (): Promise<string[]> => {
-    if (queued.size === 0 || performance.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return [];
+  const forgetLostSteps = async (): Promise<boolean> => {
+    if (alone || queued.size === 0 || performance.now() - lookedForLostSteps < LOST_STEPS_INTERVAL_MS) return false;
     lookedForLostSteps = performance.now();
-    return jobs.findLostSteps(queues.steps, [...queued]).catch(() => []);
+    const lost = await jobs.findLostSteps(queues.steps, [...queued]).catch(() => []);
+    for (const stepId of lost) queued.delete(stepId);
+    return lost.length > 0;
   };
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
@@ -120,9 +127,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       if (performance.now() >= dueAt || lease.signal.aborted) return;
       const now = await readProgress(pool, runId).catch(() => undefined);
       if (now && now.wakeSeq !== seenSeq) return;
-      const lost = await findLostSteps();
-      for (const stepId of lost) queued.delete(stepId);
-      if (lost.length > 0) return;
+      if (await forgetLostSteps()) return;
     }
   };
 
@@ -153,6 +158,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       await jobs.replace(lease, runId, continuation);
       return true;
     }
+    await forgetLostSteps();
     if (!mustRunAlone) await dispatch(replay.requestedSteps);
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
@@ -178,7 +184,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
         await news.wait(AFTER_OUTAGE_MS);
       }
     }
-    if (!wasLost(lease)) await jobs.replace(lease, runId, message);
+    if (!wasLost(lease)) await jobs.handBack(lease, runId, message);
   } catch (error) {
     refused = error instanceof LeaseLostError;
     throw error;

@@ -30,6 +30,8 @@ export interface Driving {
   stepSlots: Slots;
   /** @param alone whether this process has nothing but one run */
   contextFor(deploymentId: string, alone: boolean): DriverContext;
+  /** Resolves when the jobs that are held now have their locks, or cannot have them. */
+  locked(): Promise<void>;
   /** After the last lease was given back. */
   stop(): void;
 }
@@ -38,7 +40,7 @@ export function createDriving(options: DrivingOptions): Driving {
   const { boss, pool, listener, session, jobs, jobPrefix, concurrency } = options;
   const leases = createLeases(boss);
   const stepSlots = createSlots(concurrency);
-  const stopLocks = session && keepJobLocks(session, leases.heldJobIds);
+  const locks = session && keepJobLocks(session, leases.heldJobIds);
   const driven = new Map<string, () => void>();
   const stopListening = listener.on(WAKE_CHANNEL, (runId) => {
     if (runId === undefined) for (const wake of driven.values()) wake();
@@ -67,9 +69,14 @@ export function createDriving(options: DrivingOptions): Driving {
       queues: queueNames(jobPrefix, deploymentId),
       alone,
     }),
+    async locked() {
+      // The one that is under way may have begun before the last job was fetched.
+      await locks?.look();
+      await locks?.look();
+    },
     stop() {
       stopListening();
-      stopLocks?.();
+      locks?.stop();
       leases[Symbol.dispose]();
     },
   };

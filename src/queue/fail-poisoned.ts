@@ -1,6 +1,6 @@
 import { EntityConflictError, RUN_ERROR_CODES, RunExpiredError, WorkflowRunNotFoundError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT } from '@workflow/world';
-import { ALONE_AFTER_DEATHS, DEAD_AFTER_DEATHS } from '../postgres/deaths.ts';
+import { DEAD_AFTER_DEATHS } from '../postgres/deaths.ts';
 import currentWorld from '../runtime/current-world.ts';
 import { runInScope, type Lease } from '../runtime/scope.ts';
 import type { DriverContext } from './drive-run.ts';
@@ -13,8 +13,7 @@ import { createReplayScope } from './replay-run.ts';
  */
 export async function failPoisoned(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
   const reason =
-    `${DEAD_AFTER_DEATHS} workers died of this run without a recorded result, ` +
-    `the last ${DEAD_AFTER_DEATHS - ALONE_AFTER_DEATHS} of them alone with it. ` +
+    `${DEAD_AFTER_DEATHS} workers died of this run without a recorded result, at last alone with it. ` +
     `Once the cause is mended: npm run postgres-world:redrive -- ${runId}`;
   context.log(`Run ${runId} has failed: ${reason}`);
   await context.jobs.sendDeadLetter(context.queues.dead, runId, {

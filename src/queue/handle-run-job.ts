@@ -18,9 +18,10 @@ export interface HandedOver {
 
 /**
  * Drives a run in a process of its own, and resolves when that has ended, however it did.
+ * @returns whether it took the lease over; it does not if it is stopped before
  * @throws Error if it could not be started
  */
-export type DriveAlone = (handedOver: HandedOver, stopping: AbortSignal) => Promise<void>;
+export type DriveAlone = (handedOver: HandedOver, stopping: AbortSignal) => Promise<boolean>;
 
 /**
  * Drives the run that a job stands for. Never rejects: what fails is fetched again.
@@ -30,7 +31,7 @@ export async function handleRunJob(
   job: HandedOver['job'],
   context: DriverContext,
   leases: Leases,
-  driveAlone?: (handedOver: HandedOver) => Promise<void>,
+  driveAlone?: (handedOver: HandedOver) => Promise<boolean>,
 ): Promise<void> {
   const lease = leases.hold(context.queues.flows, job);
   let runId = 'unknown';
@@ -43,11 +44,18 @@ export async function handleRunJob(
     ({ runId } = job.data.payload as WorkflowInvokePayload);
     context.trace(`Run ${runId}: taken (delivery ${job.retryCount + 1})`);
     const { deaths } = await readProgress(context.pool, runId);
-    if (deaths >= DEAD_AFTER_DEATHS) await failPoisoned(runId, job.data, lease, context);
-    if (mustBeAlone(deaths) && driveAlone) {
+    if (deaths >= DEAD_AFTER_DEATHS) {
+      await failPoisoned(runId, job.data, lease, context);
+      // It has ended; nothing is left to be executed.
+      await driveRun(runId, job.data, lease, { ...context, alone: true });
+    } else if (mustBeAlone(deaths) && driveAlone && !lease.signal.aborted) {
       context.trace(`Run ${runId}: ${deaths} workers died of it; in a process of its own`);
-      await driveAlone({ deploymentId: context.deploymentId, job, letGo: () => leases.release(lease) });
-    } else await driveRun(runId, job.data, lease, context);
+      const letGo = () => leases.release(lease);
+      const tookOver = await driveAlone({ deploymentId: context.deploymentId, job, letGo });
+      if (!tookOver) await context.jobs.handBack(lease, runId, job.data);
+    } else {
+      await driveRun(runId, job.data, lease, context);
+    }
   } catch (error) {
     if (lease.signal.aborted) return;
     context.report(`Run ${runId}`, error);

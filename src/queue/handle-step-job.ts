@@ -15,7 +15,7 @@ export async function handleStepJob(job: Job<JobData>, context: DriverContext, l
   // At once, while the execution is still being aborted: another worker need not wait for that.
   let handedBack: Promise<void> | undefined;
   const handBack = () => {
-    if (!wasLost(lease)) handedBack = jobs.replace(lease, payload.stepId, job.data).catch(() => undefined);
+    if (!wasLost(lease)) handedBack = jobs.handBack(lease, payload.stepId, job.data).catch(() => undefined);
   };
   lease.signal.addEventListener('abort', handBack);
   const settleFailed = async (error: unknown) => {

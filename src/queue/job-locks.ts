@@ -6,16 +6,21 @@ const INTERVAL_MS = 200;
 /** An arbitrary number, so that the locks are nobody else's. */
 export const JOB_LOCK_SEED = 7_205_759;
 
+export interface JobLocks {
+  /** Locks what is held and unlocks what is not, now. A session that is not open does so when it opens. */
+  look(): Promise<void>;
+  stop(): void;
+}
+
 /**
  * Keeps a session advisory lock for each job that this process holds. When the process dies, the
  * kernel closes its socket, the server drops the locks, and the sweep sees it in half a second
  * instead of after a lapsed heartbeat. Shared locks: nobody ever waits for one.
  * @param heldJobIds the jobs at this moment
- * @returns stops it
  */
-export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>): () => void {
+export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>): JobLocks {
   let locked = new Set<string>();
-  let busy = false;
+  let looking: Promise<void> | undefined;
 
   session.prepare(async (client) => {
     // A new session has no locks. What is held is locked again before anybody misses it.
@@ -23,23 +28,24 @@ export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<str
     if (locked.size > 0) await client.query(LOCK, [[...locked]]);
   });
 
-  const timer = setInterval(() => {
-    if (busy || !session.isOpen) return;
+  const update = async () => {
+    if (!session.isOpen) return;
     const held = heldJobIds();
     const gained = [...held].filter((id) => !locked.has(id));
     const gone = [...locked].filter((id) => !held.has(id));
-    if (gained.length + gone.length === 0) return;
-    busy = true;
     // If the session is lost over it, the next one begins anew.
     locked = new Set(held);
-    void (async () => {
-      if (gained.length > 0) await session.query(LOCK, [gained]);
-      if (gone.length > 0) await session.query(UNLOCK, [gone]);
-    })()
+    if (gained.length > 0) await session.query(LOCK, [gained]);
+    if (gone.length > 0) await session.query(UNLOCK, [gone]);
+  };
+
+  const look = () =>
+    (looking ??= update()
       .catch(() => undefined)
-      .finally(() => (busy = false));
-  }, INTERVAL_MS);
-  return () => clearInterval(timer);
+      .finally(() => (looking = undefined)));
+
+  const timer = setInterval(() => void look(), INTERVAL_MS);
+  return { look, stop: () => clearInterval(timer) };
 }
 
 const KEY = `hashtextextended(id, ${JOB_LOCK_SEED})`;

@@ -8,6 +8,8 @@ export interface JobTable {
   isActive(queue: string, key: string): Promise<boolean>;
   /** Whether the job is still in the hands of who fetched it. */
   isHeld(queue: string, attempt: { id: string; retryCount: number }): Promise<boolean>;
+  /** Takes a step's job out of the queue, unless somebody holds it: then false. */
+  takeQueuedStep(queue: string, stepId: string): Promise<boolean>;
   /** The jobs of the unfinished steps of a run. */
   findStepJobs(queue: string, runId: string): Promise<string[]>;
   /** Of the given steps, those that are not finished and have no job in the queue. */
@@ -21,9 +23,20 @@ export function createJobTable(pool: Pool, queueSchema: string): JobTable {
   const ids = async (statement: string, values: unknown[]) =>
     (await pool.query<{ id: string }>(statement, values)).rows.map(({ id }) => id);
 
+  const isActive = (queue: string, key: string) =>
+    exists(`j.name = $1 AND coalesce(j.singleton_key, '') = $2 AND ${IS_OPEN} AND j.state = 'active'`, [queue, key]);
+
   return {
-    isActive: (queue, key) =>
-      exists(`j.name = $1 AND coalesce(j.singleton_key, '') = $2 AND ${IS_OPEN} AND j.state = 'active'`, [queue, key]),
+    isActive,
+
+    async takeQueuedStep(queue, stepId) {
+      await pool.query(
+        `DELETE FROM ${queueSchema}.job j
+         WHERE j.name = $1 AND coalesce(j.singleton_key, '') = $2 AND ${IS_OPEN} AND j.state < 'active'`,
+        [queue, stepId],
+      );
+      return !(await isActive(queue, stepId));
+    },
 
     isHeld: (queue, { id, retryCount }) =>
       exists(`j.name = $1 AND j.id = $2 AND j.retry_count = $3 AND j.state = 'active'`, [queue, id, retryCount]),

@@ -18,6 +18,12 @@ export const WAKE_CHANNEL = 'workflow_wake';
 
 const AFTER_OUTAGE_SECONDS = 1;
 
+/** Of the three seconds that a worker has to stop. */
+const HAND_BACK_PATIENCE_MS = 2_000;
+
+/** For whoever looks for what went wrong; then pg-boss removes it. */
+const KEEP_DEAD_LETTERS_SECONDS = 90 * 24 * 3600;
+
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}
 
@@ -48,6 +54,8 @@ export interface Jobs extends JobTable {
    * outage it mostly is, and nobody is to take its holder for dead.
    */
   giveBack(lease: Lease, key: string, data: JobData): Promise<void>;
+  /** The same for a process that stops: it cannot wait for long. */
+  handBack(lease: Lease, key: string, data: JobData): Promise<void>;
   complete(lease: Lease): Promise<void>;
   /** One for each run, however often it is called. */
   sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;
@@ -132,6 +140,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
 
     replace,
 
+    handBack: (lease, key, data) => retryTransient(() => replace(lease, key, data), HAND_BACK_PATIENCE_MS),
+
     giveBack: (lease, key, data) => retryTransient(() => replace(lease, key, data), Infinity),
 
     async complete(lease) {
@@ -139,7 +149,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     },
 
     async sendDeadLetter(queue, runId, letter) {
-      await patiently(() => send(pool, queue, runId, letter));
+      const options = { singletonKey: runId, group: { id: runId }, retentionSeconds: KEEP_DEAD_LETTERS_SECONDS };
+      await patiently(() => boss.send(queue, letter, options));
     },
 
     async takeAway(runId, orphans) {

@@ -29,6 +29,16 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
   let trustFrom = 0;
   let sweeping: Promise<void> | undefined;
 
+  const waking = new Set<string>();
+  /** Not waited for: a run of other code, whose queue is gone, must not keep us from looking again. */
+  const wakeOnce = (run: ForgottenRun) => {
+    if (waking.has(run.runId)) return;
+    waking.add(run.runId);
+    void wake(run)
+      .catch(() => undefined)
+      .finally(() => waking.delete(run.runId));
+  };
+
   async function sweep(): Promise<void> {
     const found = await transaction(pool, async (client) => {
       const lock = await client.query<{ ours: boolean }>(
@@ -48,7 +58,8 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
     if (!found) return;
     // What a run lost at the same time, it lost by the same death.
     const orphans = [...Map.groupBy(found.jobs, ({ runId }) => runId)];
-    await Promise.allSettled([...found.runs.map(wake), ...orphans.map(([runId, jobs]) => takeAway(runId, jobs))]);
+    for (const run of found.runs) wakeOnce(run);
+    await Promise.allSettled(orphans.map(([runId, jobs]) => takeAway(runId, jobs)));
   }
 
   const timer = setInterval(() => {

@@ -1,3 +1,4 @@
+import { isSimulated } from '../model/simulated-api.ts';
 import { findWorkers } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
 import { redriveRun } from '../runtime/redrive.ts';
@@ -13,9 +14,10 @@ export async function answerRedrive(running: RunningWorld, runId: string): Promi
   const workers = await findWorkers(running.pool, running.config.jobPrefix);
   const isTaken = workers.some(({ deployments }) => deployments.includes(redrive.deploymentId));
   const workflow = shortName(workflowName);
+  const variables = isSimulated(redrive.deploymentId) ? 'WORKFLOW_MODEL=simulated ' : '';
   const lines = [
     `${redrive.isNew ? 'Started' : 'Found'} ${workflow} anew: run ${redrive.runId}`,
-    isTaken ? '  A worker takes it.' : '  No worker takes it yet: npm run example:postgres-world:worker',
+    isTaken ? '  A worker takes it.' : `  No worker takes it yet: ${variables}npm run example:postgres-world:worker`,
     `  npm run postgres-world:status -- ${redrive.runId}`,
   ];
   return { text: lines.join('\n'), document: { workflow, ...redrive } };

@@ -15,7 +15,7 @@ export function mustBeAlone(deaths: number): boolean {
  * A process that held several jobs of a run, one of them for a moment only, is missed more than once.
  * The next one cannot have died, and been missed, so soon: see the times in orphaned-jobs.ts.
  */
-const SAME_DEATH = '2.4 seconds';
+const SAME_DEATH = '1.4 seconds';
 
 /** Charges a run with the death of a process that held a job of it, or several. */
 export async function recordDeath(client: ClientBase, runId: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Session } from '../postgres/session.ts';
 
-/** What comes and goes between two looks is never locked. The sweep gives new jobs two seconds. */
+/** What comes and goes between two looks is never locked. The sweep gives new jobs a second. */
 const INTERVAL_MS = 200;
 
 /** An arbitrary number, so that the locks are nobody else's. */

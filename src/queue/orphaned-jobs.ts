@@ -5,7 +5,7 @@ import { JOB_LOCK_SEED } from './job-locks.ts';
 const SEEN_AGAIN_AFTER_MS = 400;
 
 /** Locks are taken 0.2 s after the fetch, by those who hold the job for longer than that; a busy process is late. */
-const UNLOCKED_FOR = '2 seconds';
+const UNLOCKED_FOR = '1 second';
 
 /** All locks went with the server; their holders need a moment to take them again. */
 const SERVER_UP_FOR = '5 seconds';

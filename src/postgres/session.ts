@@ -53,6 +53,8 @@ export function keepSession(connectionString: string): Session {
       connecting.catch(() => undefined);
       await Promise.race([connecting, lost]);
       if (stopping.signal.aborted) return false;
+      // It fails where the connection was lost before it was made.
+      await connecting;
       // By index: one that is added meanwhile is run too.
       for (let n = 0; n < preparations.length; n += 1) await preparations[n]!(client);
       if (stopping.signal.aborted) return false;

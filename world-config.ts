@@ -5,23 +5,22 @@
  */
 import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
-import type { Pool } from 'pg';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { asInPsql } from './src/config/postgres-url.ts';
 import { createIsolation } from './src/isolation/isolate.ts';
 import { simulatedDeployment, startSimulatedApi } from './src/model/simulated-api.ts';
 import { findUnfinishedRuns } from './src/postgres/unfinished-runs.ts';
-import { startDatabaseClock, type DatabaseClock } from './src/postgres/database-clock.ts';
+import { startDatabaseClock } from './src/postgres/database-clock.ts';
 import { startHealthCheck } from './src/postgres/health.ts';
-import { createListener, notify, type Listener } from './src/postgres/listener.ts';
+import { createListener, notify } from './src/postgres/listener.ts';
 import { createPool } from './src/postgres/pool.ts';
-import { provideDatabase } from './src/postgres/provide-database.ts';
+import { provideDatabase, type Database } from './src/postgres/provide-database.ts';
 import { keepSession } from './src/postgres/session.ts';
 import { createStorage } from './src/postgres/storage.ts';
 import { findServedDeployment, registerWorker } from './src/postgres/workers.ts';
 import { jobChannel, queueNames, startBoss } from './src/queue/boss.ts';
 import { driveOne } from './src/queue/drive-one.ts';
-import { createJobs, WAKE_CHANNEL, type Jobs } from './src/queue/jobs.ts';
+import { createJobs, WAKE_CHANNEL } from './src/queue/jobs.ts';
 import { keepQueues } from './src/queue/keep-queues.ts';
 import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
@@ -99,20 +98,13 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
   const deploymentId = deploymentIds[0]!;
 
-  const pool = opened.adopt(createPool(database.connectionString, config.maxPoolSize), (it) => it.end());
-  const channels = [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL];
-  const session = database.listenString === undefined ? undefined : opened.use(keepSession(database.listenString));
-  const listener = createListener(session, channels);
-  const clock = await startDatabaseClock(pool);
-  opened.use(replayBy(clock.now));
-  const health = opened.use(startHealthCheck(clock.measure));
-  const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
-  const jobs = createJobs(boss, pool, config.queueSchema);
+  const connections = await connect(database, config, opened);
+  const { pool, clock, health, boss, jobs } = connections;
   const getDeploymentId = async () =>
     (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
-  const world = composeWorld({ pool, pooled: database.pooled, clock, listener, jobs, getDeploymentId }, config, opened);
+  const world = composeWorld({ ...connections, getDeploymentId }, config, opened);
 
-  const driving = { ...config, concurrency: config.queueConcurrency, boss, pool, session, listener, jobs };
+  const driving = { ...config, ...connections, concurrency: config.queueConcurrency };
   let worker: Worker | undefined;
   const running: RunningWorld = {
     world,
@@ -149,6 +141,23 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   return running;
 }
 
+/** What reaches the database, and tells what happens there. */
+async function connect(
+  { connectionString, listenString, pooled }: Database,
+  config: WorldConfig,
+  opened: AsyncDisposableStack,
+) {
+  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
+  const session = listenString === undefined ? undefined : opened.use(keepSession(listenString));
+  const listener = createListener(session, [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL]);
+  const clock = await startDatabaseClock(pool);
+  opened.use(replayBy(clock.now));
+  const health = opened.use(startHealthCheck(clock.measure));
+  const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
+  const jobs = createJobs(boss, pool, config.queueSchema);
+  return { pool, pooled, session, listener, clock, health, boss, jobs };
+}
+
 /** The bundles ask for the World while they are loaded, by this variable. */
 async function loadBundles({ load }: Compiled): Promise<void> {
   process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
@@ -160,14 +169,9 @@ async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): P
   return opened.adopt(startWorker(options), (it) => it.stop());
 }
 
-interface Parts {
-  pool: Pool;
-  pooled: boolean;
-  clock: DatabaseClock;
-  listener: Listener;
-  jobs: Jobs;
+type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'pooled' | 'clock' | 'listener' | 'jobs'> & {
   getDeploymentId(): Promise<string>;
-}
+};
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(

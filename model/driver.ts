@@ -1,7 +1,7 @@
 import { complete, fetchJob, observe, removeJob, RUN, sameLog, send } from './database.ts';
 import { mayWrite, nextEvent, requested, writeEvent } from './replay.ts';
 import { claim, recordFailure, recordResult, willFail } from './steps.ts';
-import { ABSENT, CREATED, DONE, type Driver, type Model, type State, type Worker } from './state.ts';
+import { ABSENT, CREATED, DONE, type Driver, type Model, type State, type Worker, usedSlots } from './state.ts';
 import { wakeOnce, WAKE_LABELS } from './wake.ts';
 
 /** One atomic action of somebody: its name, and what it does to a state. */
@@ -196,9 +196,4 @@ function dispatch(model: Model, worker: Worker, driver: Driver): void {
     driver.executing[step] = 'claim';
   }
   driver.at = driver.executing.every((it) => it === '') ? 'park' : 'wait';
-}
-
-/** Of a worker, by steps under the run's lease and under their own. */
-export function usedSlots({ driver, executor }: Worker): number {
-  return (driver?.executing.filter((it) => it !== '').length ?? 0) + (executor ? 1 : 0);
 }

@@ -1,5 +1,6 @@
 import { isEnd, isHookWaiting, movesOf, type Kind } from './protocol.ts';
-import { initialState, keyOf, type Model, type State } from './state.ts';
+import { keyOf } from './state-key.ts';
+import { initialState, type Model, type State } from './state.ts';
 
 interface CounterExample {
   /** What does not hold. */

@@ -1,7 +1,7 @@
 import { isActive, isDue, lapse, leasesOf, RUN } from './database.ts';
-import { driverActions, startDriver, usedSlots } from './driver.ts';
+import { driverActions, startDriver } from './driver.ts';
 import { executorActions, startExecutor } from './executor.ts';
-import { copyState, CREATED, DONE, type Model, type State, type Worker } from './state.ts';
+import { copyState, CREATED, DONE, type Model, type State, type Worker, usedSlots } from './state.ts';
 import { wakeOnce, WAKE_LABELS } from './wake.ts';
 
 /** `work` goes on by itself; `sweep` and `time` come late; a `fault` may never come. */

@@ -1,6 +1,6 @@
-import { parseArgs } from 'node:util';
 import { problemOfStartKey } from '../postgres/start-keys.ts';
 import { parseDuration } from './duration.ts';
+import { parseOptions } from './parse-options.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What each mode does, and which options it takes beside those that all take. */
@@ -133,12 +133,7 @@ export function startKeyOf({ mode, key }: Pick<Command, 'mode' | 'key'>, example
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  } catch (cause) {
-    // What follows the first sentence is advice for a word that begins with a dash.
-    throw new UsageError((cause as Error).message.split('. ')[0], { cause });
-  }
+  return parseOptions({ args: [...args], allowPositionals: true, options: OPTIONS });
 }
 
 function parseLimit(text: string): number {

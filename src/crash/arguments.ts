@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { SAMPLE_TOPIC } from '../cli/samples.ts';
+import { parseOptions } from '../cli/parse-options.ts';
 import { UsageError } from '../cli/usage-error.ts';
 
 export interface CrashCommand {
@@ -42,10 +42,5 @@ function parse(args: readonly string[]) {
     verbose: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   } as const;
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (cause) {
-    // What follows the first sentence is advice for a word that begins with a dash.
-    throw new UsageError((cause as Error).message.split('. ')[0], { cause });
-  }
+  return parseOptions({ args: [...args], options }).values;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createApplication, type Application } from '../support/application.ts';
-import { areGone, descendantsOf } from '../support/processes.ts';
+import { areGone, descendantsOf, type ProcessInfo } from '../support/processes.ts';
 import { until } from '../support/until.ts';
 
 /** A run that five workers died of, as far as its row says. */
@@ -13,14 +13,13 @@ async function startPoisoned(app: Application, workflow: string, args: unknown[]
 const isolatedOf = async (pid: number) =>
   (await descendantsOf(pid)).filter(({ command }) => command.includes('src/isolation/main.ts'));
 
-const deathsOf = (app: Application) => app.query('SELECT deaths FROM workflow_engine.run_progress');
-
-const isDue = async (app: Application) =>
-  (
-    await app.query(
-      `SELECT FROM workflow_queue.job WHERE name LIKE '%flows%' AND state = 'created' AND start_after <= now()`,
-    )
-  ).length === 1;
+/** The process is gone, the run can be taken at once, and nobody is said to have died. */
+async function expectHandedBack(app: Application, isolated: readonly ProcessInfo[]): Promise<void> {
+  await until('its process is gone', () => areGone(isolated), 10_000);
+  const due = `SELECT FROM workflow_queue.job WHERE name LIKE '%flows%' AND state = 'created' AND start_after <= now()`;
+  await until('the run can be taken', async () => (await app.query(due)).length === 1, 10_000);
+  expect(await app.query('SELECT deaths FROM workflow_engine.run_progress')).toEqual([{ deaths: 5 }]);
+}
 
 test('a worker that is stopped hands back the run that a process of its own drives, and takes that process along', async () => {
   const app = await createApplication();
@@ -31,9 +30,7 @@ test('a worker that is stopped hands back the run that a process of its own driv
   expect((await app.executions()).map(({ pid }) => pid)).toEqual(isolated.map(({ pid }) => pid));
   worker.kill('SIGTERM');
 
-  await until('its process is gone', () => areGone(isolated), 10_000);
-  await until('the run can be taken', () => isDue(app), 10_000);
-  expect(await deathsOf(app)).toEqual([{ deaths: 5 }]);
+  await expectHandedBack(app, isolated);
 
   await app.startWorker();
   expect(await app.ended(runId)).toEqual({ status: 'completed' });
@@ -50,9 +47,7 @@ test('a worker that is stopped while the process for a poisoned run starts has d
   });
   worker.kill('SIGTERM');
 
-  await until('its process is gone', () => areGone(isolated), 10_000);
-  await until('the run can be taken', () => isDue(app), 10_000);
-  expect(await deathsOf(app)).toEqual([{ deaths: 5 }]);
+  await expectHandedBack(app, isolated);
 
   await app.startWorker();
   expect(await app.ended(runId)).toEqual({ status: 'completed' });

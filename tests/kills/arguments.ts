@@ -1,4 +1,4 @@
-import { parseArgs } from 'node:util';
+import { parseOptions } from '../../src/cli/parse-options.ts';
 import { UsageError } from '../../src/cli/usage-error.ts';
 
 export interface KillsCommand {
@@ -51,11 +51,7 @@ function parse(args: readonly string[]) {
     json: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   } as const;
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (cause) {
-    throw new UsageError((cause as Error).message.split('. ')[0], { cause });
-  }
+  return parseOptions({ args: [...args], options }).values;
 }
 
 function parseCount(text: string, option: string): number {

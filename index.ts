@@ -2,6 +2,7 @@
  * Runs the example workflows, or a worker for them, or looks at the runs. `index.ts --help` lists
  * modes and options.
  */
+import { answer } from './src/cli/answers.ts';
 import { parseCommand, startKeyOf, USAGE, type Command } from './src/cli/arguments.ts';
 import { chooseModel } from './src/cli/choose-model.ts';
 import { exitCodeOf, explain } from './src/cli/errors.ts';
@@ -10,10 +11,7 @@ import { createOutput, describeRuns } from './src/cli/output.ts';
 import { readInput } from './src/cli/read-input.ts';
 import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
 import { listenForShutdown, rejectOnAbort } from './src/cli/shutdown.ts';
-import { answerRedrive } from './src/cli/redrive.ts';
-import { answerPrune } from './src/cli/prune.ts';
-import { answerRunStatus, answerStatus } from './src/cli/status.ts';
-import { getWorldConfig, runWorld, startOnce, stopWorld, type RunningWorld, type WorldConfig } from './world-config.ts';
+import { getWorldConfig, runWorld, startOnce, stopWorld, type RunningWorld } from './world-config.ts';
 
 const output = createOutput(process.argv.includes('--json'));
 const stopping = listenForShutdown(output.note);
@@ -38,8 +36,8 @@ async function main(command: Command): Promise<number> {
   }
   const content = command.input === undefined ? SAMPLE_CONTENT : await readInput(command.input);
   const config = getWorldConfig({ verbose: command.verbose, log: output.note });
-  if (command.mode === 'status' || command.mode === 'prune') return answer(command, config);
-  if (command.mode === 'redrive') return redrive(command, config);
+  const answered = await answer(command, config, output, stopping);
+  if (answered !== undefined) return answered;
 
   announceWorldName(config);
   const isWorker = command.mode === 'worker';
@@ -96,19 +94,4 @@ async function begin(workflow: { workflowId: string }, input: string, key: strin
   if (key !== undefined) return startOnce(workflow, [input], { key });
   const { start } = await import('workflow/api');
   return { runId: (await start(workflow, [input])).runId, isNew: true };
-}
-
-/** Starts a run anew and leaves it to the workers: one that workers died of must not run in this process. */
-async function redrive({ runId = '' }: Command, config: WorldConfig): Promise<number> {
-  output.result(await answerRedrive(await runWorld({ ...config, worker: false }), runId));
-  return 0;
-}
-
-/** Looks at the runs, or removes old ones; executes nothing. */
-async function answer(command: Command, config: WorldConfig): Promise<number> {
-  const world = await runWorld({ ...config, worker: false, workflowFiles: [] });
-  if (command.mode === 'prune') output.result(await answerPrune(world, command, stopping));
-  else if (command.runId) output.result(await answerRunStatus(world, command.runId));
-  else output.result(await answerStatus(world, command.limit));
-  return 0;
 }

@@ -3,28 +3,39 @@ import { parseDuration } from './duration.ts';
 import { parseOptions } from './parse-options.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What each mode does, and which options it takes beside those that all take. */
+interface ModeDescription {
+  does: string;
+  /** How the mode is shown, if it takes the id of a run. */
+  run?: 'RUN_ID' | '[RUN_ID]';
+  /** Options, beside those that all modes take. */
+  takes: readonly (keyof typeof OPTIONS)[];
+}
+
 const MODES = {
   content: {
     does: 'sentiment, a durable wait, topics, a report (default)',
-    takes: ['input', 'key', 'json'],
+    takes: ['input', 'approve', 'key', 'json'],
   },
   research: { does: 'three agents in parallel, then a synthesis', takes: ['topic', 'key', 'json'] },
   both: { does: 'the two of them at the same time', takes: ['input', 'topic', 'key', 'json'] },
   worker: { does: 'take work from the database until stopped', takes: [] },
-  status: { does: 'the workers and the runs; with RUN_ID, all that this run did', takes: ['limit', 'json'] },
-  redrive: { does: 'start a failed or cancelled run anew from its input', takes: ['json'] },
-  prune: {
-    does: 'remove what is left of runs that ended long ago',
-    takes: ['older-than', 'dry-run', 'json'],
-  },
-} as const satisfies Record<string, { does: string; takes: readonly (keyof typeof OPTIONS)[] }>;
+  status: { does: 'the workers and the runs; with RUN_ID, all of one run', run: '[RUN_ID]', takes: ['limit', 'json'] },
+  attach: { does: "follow a run's text, live, from any index", run: 'RUN_ID', takes: ['from', 'json'] },
+  approve: { does: 'answer a run that waits for approval: yes', run: 'RUN_ID', takes: ['json'] },
+  reject: { does: 'answer it: no', run: 'RUN_ID', takes: ['reason', 'json'] },
+  cancel: { does: 'end a run, and kill its model calls', run: 'RUN_ID', takes: ['json'] },
+  redrive: { does: 'start a failed or cancelled run anew from its input', run: 'RUN_ID', takes: ['json'] },
+  prune: { does: 'remove what is left of runs that ended long ago', takes: ['older-than', 'dry-run', 'json'] },
+} as const satisfies Record<string, ModeDescription>;
 
 const OPTIONS = {
   input: { type: 'string', value: 'FILE', does: 'analyze this text instead of the sample; - is stdin' },
   topic: { type: 'string', value: 'TEXT', does: 'research this topic instead of the sample' },
+  approve: { type: 'boolean', value: '', does: 'let the run wait until somebody approves its report' },
   key: { type: 'string', value: 'KEY', does: 'start one run under this key; again: show that run' },
   limit: { type: 'string', value: 'N', does: 'show N runs instead of 20' },
+  from: { type: 'string', value: 'N', does: 'begin with the chunk N instead of 0' },
+  reason: { type: 'string', value: 'TEXT', does: 'why the report is rejected' },
   'older-than': { type: 'string', value: 'AGE', does: 'runs that ended longer ago than this: 30d, 12h, 2w' },
   'dry-run': { type: 'boolean', value: '', does: 'say what would be removed, and remove nothing' },
   json: { type: 'boolean', value: '', does: 'one JSON document on stdout, everything else on stderr' },
@@ -34,11 +45,11 @@ const OPTIONS = {
 
 const FOR_ALL: readonly string[] = ['verbose', 'help'];
 
-type Mode = keyof typeof MODES;
+export type Mode = keyof typeof MODES;
 
 export interface Command {
   mode: Mode;
-  /** Of the modes `status` and `redrive`. */
+  /** Of the modes that take one. */
   runId: string | undefined;
   /** A file, or `-` for standard input; undefined: the sample text. */
   input: string | undefined;
@@ -46,8 +57,14 @@ export interface Command {
   topic: string | undefined;
   /** What the run is started under, at most once; undefined: a new run. */
   key: string | undefined;
+  /** Whether the run waits for approval of its report. */
+  approve: boolean;
   /** How many runs are shown. */
   limit: number;
+  /** The first chunk of a stream to show. */
+  from: number;
+  /** Why a report is rejected. */
+  reason: string | undefined;
   /** How long ago the runs have ended that are removed. */
   olderThanSeconds: number;
   dryRun: boolean;
@@ -56,13 +73,10 @@ export interface Command {
   help: boolean;
 }
 
-/** How the modes that take one show it. */
-const RUN_ID_OF: Partial<Record<string, string>> = { status: ' [RUN_ID]', redrive: ' RUN_ID' };
-
 export const USAGE = `Usage: index.ts [MODE] [OPTIONS]
 
 Modes
-${columns(Object.entries(MODES).map(([mode, { does }]) => [`${mode}${RUN_ID_OF[mode] ?? ''}`, does]))}
+${columns(Object.entries<ModeDescription>(MODES).map(([mode, { does, run = '' }]) => [`${mode} ${run}`, does]))}
 
 Options
 ${columns(Object.entries(OPTIONS).map(([name, { value, does }]) => [`--${name} ${value}`, does]))}
@@ -96,14 +110,18 @@ export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args);
   const [mode = 'content', ...rest] = positionals;
   if (!isMode(mode)) throw new UsageError(`There is no mode "${mode}": it is one of ${Object.keys(MODES).join(', ')}.`);
-  const runId = RUN_ID_OF[mode] ? rest.shift() : undefined;
+  const { run }: ModeDescription = MODES[mode];
+  const runId = run ? rest.shift() : undefined;
   if (rest.length > 0) throw new UsageError(`"${rest.join(' ')}" is one word too many after the mode ${mode}.`);
   const takes = new Set<string>([...MODES[mode].takes, ...FOR_ALL]);
   for (const option of Object.keys(values)) {
     if (!takes.has(option)) throw new UsageError(`--${option} is for ${modesWith(option)}, not for ${mode}.`);
   }
-  if (mode === 'redrive' && runId === undefined && !values.help) {
-    throw new UsageError('Which run? Write: redrive RUN_ID. The mode status lists the runs.');
+  if (run === 'RUN_ID' && runId === undefined && !values.help) {
+    throw new UsageError(`Which run? Write: ${mode} RUN_ID. The mode status lists the runs.`);
+  }
+  if (mode === 'reject' && !values.reason?.trim() && !values.help) {
+    throw new UsageError(`Why? Write: reject ${runId} --reason TEXT`);
   }
   if (mode === 'prune' && values['older-than'] === undefined && !values.help) {
     throw new UsageError('How old? Write, for example: prune --older-than 30d');
@@ -111,14 +129,17 @@ export function parseCommand(args: readonly string[]): Command {
   if (values.topic?.trim() === '') throw new UsageError('--topic is empty: there is nothing to research.');
   const problem = values.key !== undefined && problemOfStartKey(startKeyOf({ mode, key: values.key }, 'research'));
   if (problem) throw new UsageError(`--key ${problem}.`);
-  const { input, topic, key, json = false, verbose = false, help = false } = values;
+  const { input, topic, key, reason, approve = false, json = false, verbose = false, help = false } = values;
   return {
     mode,
     runId,
     input,
     topic,
     key,
+    approve,
     limit: values.limit === undefined ? DEFAULT_LIMIT : parseLimit(values.limit),
+    from: parseIndex(values.from ?? '0'),
+    reason,
     olderThanSeconds: parseDuration(values['older-than'] ?? '0s', '--older-than'),
     dryRun: values['dry-run'] ?? false,
     json,
@@ -138,6 +159,12 @@ function parse(args: readonly string[]) {
 
 function parseLimit(text: string): number {
   if (!/^[1-9]\d{0,5}$/.test(text)) throw new UsageError(`--limit ${text} is not a number from 1 to 999999.`);
+  return Number(text);
+}
+
+function parseIndex(text: string): number {
+  if (!/^\d{1,9}$/.test(text))
+    throw new UsageError(`--from ${text} is not the index of a chunk: write a number from 0.`);
   return Number(text);
 }
 

@@ -8,6 +8,9 @@ import { currentStep } from '../runtime/scope.ts';
 /** Tokens that arrive within this time become one row and one notification. */
 const FLUSH_INTERVAL_MS = 50;
 
+/** How long a step's error waits for the readers to be told; they see it by the next attempt, too. */
+const SUPERSEDE_PATIENCE_MS = 1_000;
+
 /** A chunk is plain data: none of the runtime's encodings for class instances, streams and the like. */
 const NO_REDUCERS = {} as Parameters<typeof getSerializeStream>[0];
 
@@ -18,10 +21,17 @@ export interface TextChunk {
   /** Numbers the chunks of an attempt. One that comes again is the same one. */
   index: number;
   text: string;
+  /** What this attempt wrote before does not count, because it failed; `text` is empty. */
+  superseded?: true;
 }
 
 export interface RunStream {
   write(text: string): void;
+  /**
+   * What this execution has written does not count, because it failed. What is unsent is dropped, and
+   * readers are told what is not. Waits a second at most, and never throws.
+   */
+  supersede(): Promise<void>;
   /**
    * Resolves once all that was written is durable; the end mark is written together with the step's result.
    * @throws what a flush failed with
@@ -41,6 +51,7 @@ export function openRunStream(namespace = ''): RunStream {
   const world = currentWorld();
   let unsent = '';
   let index = 0;
+  let failed = false;
   let flushing: Promise<void> | undefined;
 
   /** The answer is paid for: it waits for the database as long as the process lives, whatever became of the lease. */
@@ -55,15 +66,19 @@ export function openRunStream(namespace = ''): RunStream {
     return retryTransient(appendOnce, Infinity);
   }
 
+  async function put(content: Pick<TextChunk, 'text' | 'superseded'>): Promise<void> {
+    await append(await frame({ attempt: step.execution, index, ...content }));
+    index += 1;
+  }
+
   async function flush(): Promise<void> {
     await delay(FLUSH_INTERVAL_MS);
+    if (failed && index > 0) await put({ text: '', superseded: true });
+    failed = false;
     const text = unsent;
     unsent = '';
-    if (text) {
-      await append(await frame({ attempt: step.execution, index, text }));
-      index += 1;
-    }
-    flushing = unsent ? flush() : undefined;
+    if (text) await put({ text });
+    flushing = unsent || failed ? flush() : undefined;
     await flushing;
   }
 
@@ -73,6 +88,12 @@ export function openRunStream(namespace = ''): RunStream {
       flushing ??= flush();
       // Reported by `end`; until then nobody is there to await it.
       flushing.catch(() => undefined);
+    },
+    async supersede() {
+      unsent = '';
+      failed = true;
+      flushing ??= flush();
+      await Promise.race([flushing.catch(() => undefined), delay(SUPERSEDE_PATIENCE_MS, undefined, { ref: false })]);
     },
     async end() {
       await flushing;

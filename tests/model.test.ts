@@ -1,30 +1,20 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { simulatedApiUrl, startSimulatedApi } from '../src/model/simulated-api.ts';
+import { startSimulatedApi } from '../src/model/simulated-api.ts';
 import { createApplication } from './support/application.ts';
 import { createTestDatabase } from './support/database.ts';
+import { loggedInTo, startMessagesApi } from './support/messages-api.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 import { until } from './support/until.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
 
-/** What a user with an API key has in the environment, with the API on loopback. */
-const loggedIn = (ANTHROPIC_BASE_URL: string) => ({
-  WORKFLOW_MODEL: '',
-  ANTHROPIC_BASE_URL,
-  ANTHROPIC_API_KEY: 'a-key-of-the-user',
-  CLAUDE_CONFIG_DIR: join(PROJECT, '.test/claude-config'),
-});
-
 test('a user with a login gets answers from the API that the login is for, and the result says so', async () => {
   const api = await startSimulatedApi();
   onTestFinished(() => api[Symbol.asyncDispose]());
   const database = await createTestDatabase();
-  const env = { ...loggedIn(simulatedApiUrl()), WORKFLOW_POSTGRES_URL: database.url };
+  const env = { ...loggedInTo(api), WORKFLOW_POSTGRES_URL: database.url };
   const { exitCode, stdout, stderr } = await run(startProgram(INDEX, ['research', '--json'], { env }));
 
   expect(exitCode).toBe(0);
@@ -33,28 +23,25 @@ test('a user with a login gets answers from the API that the login is for, and t
 });
 
 test('a refused login fails the run at once, with the remedy', async () => {
-  const requests: string[] = [];
-  const server = createServer((request, response) => {
-    if (request.method === 'POST') requests.push(String(request.headers['x-api-key']));
-    response.writeHead(401, { 'content-type': 'application/json' });
-    response.end('{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}');
-  });
+  const error = { type: 'authentication_error', message: 'invalid x-api-key' };
+  const api = await startMessagesApi(() => ({ status: 401, error }));
   const database = await createTestDatabase();
-  const env = { ...loggedIn(await listen(server)), WORKFLOW_POSTGRES_URL: database.url };
+  const env = { ...loggedInTo(api), WORKFLOW_POSTGRES_URL: database.url };
   const { exitCode, stdout } = await run(startProgram(INDEX, ['content', '--json'], { env }));
 
   expect(exitCode).toBe(1);
   const { runs } = JSON.parse(stdout) as { runs: { status: string; error: string }[] };
   expect(runs[0]).toMatchObject({ status: 'failed', error: expect.stringContaining('npm run claude:login') });
-  expect(requests).toEqual(['a-key-of-the-user']);
+  expect(api.requests.map(({ headers }) => headers['x-api-key'])).toEqual(['a-key-of-the-user']);
   expect(stdout).not.toContain('a-key-of-the-user');
 });
 
 test('a worker without a login leaves the runs of Claude alone', async () => {
   const database = await createTestDatabase();
-  const server = createServer((_, response) => void response.writeHead(529).end());
+  const error = { type: 'overloaded_error', message: 'Overloaded' };
+  const api = await startMessagesApi(() => ({ status: 529, error }));
   const env = { WORKFLOW_POSTGRES_URL: database.url };
-  const example = startProgram(INDEX, ['research'], { env: { ...env, ...loggedIn(await listen(server)) } });
+  const example = startProgram(INDEX, ['research'], { env: { ...env, ...loggedInTo(api) } });
   await example.says('Started multiAgentResearchWorkflow');
   example.kill('SIGINT');
   await example.exited;
@@ -68,16 +55,6 @@ test('a worker without a login leaves the runs of Claude alone', async () => {
   );
   expect(finished).toEqual([{ simulated: true }]);
 });
-
-async function listen(server: Server): Promise<string> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 test('an answer does not wait for the ledger, and is in it afterwards', async () => {
   const app = await createApplication();

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { streamMessage } from './message-stream.ts';
 import { simulateObject, simulateText } from './simulated-answers.ts';
 
 /** Ends the deployment id of runs that were begun without a login. */
@@ -101,14 +102,11 @@ async function handle(
   await stream(response, parsed.data, options);
 }
 
-/** The events of one streamed message, as the Messages API documents them. */
 async function stream(
   response: ServerResponse,
   { model, messages, tools = [] }: z.infer<typeof request>,
   { onCall, pace = atWalkingPace }: SimulatedApiOptions,
 ) {
-  const send = (type: string, data: object) =>
-    response.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
   const prompt = lastUserText(messages);
   const call: SimulatedCall = { prompt, words: 0, state: 'being answered' };
   response.once('close', () => (call.state = response.writableFinished ? 'answered' : 'cut off'));
@@ -117,32 +115,18 @@ async function stream(
   const words = tool
     ? [JSON.stringify(simulateObject(tool.input_schema, prompt))]
     : (simulateText(prompt).match(/\S+\s*/g) ?? []);
-  const usage = { input_tokens: Math.ceil(prompt.length / 4), output_tokens: 1 };
-
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
-  send('message_start', {
-    message: { id: 'msg_simulated', type: 'message', role: 'assistant', model, content: [], stop_reason: null, usage },
-  });
-  send('content_block_start', {
-    index: 0,
-    content_block: tool
-      ? { type: 'tool_use', id: 'toolu_simulated', name: tool.name, input: {} }
-      : { type: 'text', text: '' },
+  const message = streamMessage(response, {
+    model,
+    block: tool ? { type: 'tool_use', name: tool.name } : { type: 'text' },
+    inputTokens: Math.ceil(prompt.length / 4),
   });
   for (const word of words) {
     if (!tool) await pace(call);
     if (response.destroyed) return;
     call.words += 1;
-    const delta = tool ? { type: 'input_json_delta', partial_json: word } : { type: 'text_delta', text: word };
-    send('content_block_delta', { index: 0, delta });
+    message.write(word);
   }
-  send('content_block_stop', { index: 0 });
-  send('message_delta', {
-    delta: { stop_reason: tool ? 'tool_use' : 'end_turn', stop_sequence: null },
-    usage: { output_tokens: Math.ceil(words.join('').length / 4) },
-  });
-  send('message_stop', {});
-  response.end();
+  message.end(tool ? 'tool_use' : 'end_turn', Math.ceil(words.join('').length / 4));
 }
 
 function lastUserText(messages: z.infer<typeof request>['messages']): string {

@@ -70,7 +70,6 @@ async function extractTopics(content: string): Promise<string[]> {
 
 async function generateReport(content: string, sentiment: Sentiment, topics: string[]) {
   'use step';
-  const report = openRunStream();
   const text = await answerText({
     model: claudeCode('sonnet'),
     prompt: [
@@ -79,9 +78,8 @@ async function generateReport(content: string, sentiment: Sentiment, topics: str
       `<sentiment>\n${JSON.stringify(sentiment)}\n</sentiment>`,
       `<topics>\n${topics.join('\n')}\n</topics>`,
     ].join('\n\n'),
-    onText: report.write,
+    stream: openRunStream(),
   });
-  await report.end();
   return { text, model: modelInUse() };
 }
 

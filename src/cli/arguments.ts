@@ -90,6 +90,7 @@ Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_MAX_POOL_SIZE        10          connections per process
   WORKFLOW_POSTGRES_QUEUE_SCHEMA         workflow_queue
   WORKFLOW_MODEL                         auto        or: claude, simulated
+  WORKFLOW_MODEL_SPAWNS                  (CPUs)      processes started at once
   ANTHROPIC_API_KEY                      an API key, instead of a login
 
 Examples

@@ -1,7 +1,7 @@
 import { getRun } from 'workflow/api';
 import type { WorkflowRun } from '@workflow/world';
 import { isSimulated } from '../model/simulated-api.ts';
-import { readUsage, type RunUsage } from '../postgres/model-calls.ts';
+import { readUsage, type RunUsage } from '../postgres/model-usage.ts';
 import { getCurrent } from '../runtime/current-world.ts';
 import type { TextChunk } from '../streams/run-stream.ts';
 import { followEvents } from './run-events.ts';

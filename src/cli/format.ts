@@ -1,4 +1,4 @@
-import type { RunUsage } from '../postgres/model-calls.ts';
+import type { RunUsage } from '../postgres/model-usage.ts';
 
 const UNITS: [string, number][] = [
   ['d', 86_400],
@@ -26,14 +26,16 @@ export function describeUsage(usage: RunUsage, model: 'claude' | 'simulated'): [
   if (usage.calls === 0) return [];
   const simulated = model === 'simulated';
   const cached = usage.cachedTokens > 0 ? ` (${count(usage.cachedTokens)} of them cached)` : '';
-  const open = usage.openCalls > 0 ? `, ${count(usage.openCalls)} with an unknown end` : '';
-  const calls = `${count(usage.calls)} ${usage.calls === 1 ? 'call' : 'calls'}${open}`;
+  const open = usage.openCalls > 0 ? `, ${count(usage.openCalls)} of them running` : '';
+  const cutOff = usage.cutOffCalls > 0 ? `, ${count(usage.cutOffCalls)} of them cut off` : '';
+  const unknown = usage.cutOffCalls > 0 ? ' and what the cut off calls cost' : '';
+  const calls = `${count(usage.calls)} ${usage.calls === 1 ? 'call' : 'calls'}${open}${cutOff}`;
   return [
     ['model', usage.models.join(', ') + (simulated ? ', SIMULATED: made up by counting words' : '')],
     ['tokens', `${count(usage.inputTokens)} in${cached}, ${count(usage.outputTokens)} out, ${calls}`],
     [
       'cost',
-      `$${usage.costUsd.toFixed(4)}${simulated ? ' if it were real; nothing was paid' : ', as Claude Code states it'}`,
+      `$${usage.costUsd.toFixed(4)}${unknown}${simulated ? ' if it were real; nothing was paid' : ', as Claude Code states it'}`,
     ],
   ];
 }

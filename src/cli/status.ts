@@ -1,6 +1,6 @@
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated } from '../model/simulated-api.ts';
-import { readUsage, type RunUsage } from '../postgres/model-calls.ts';
+import { readUsage, type RunUsage } from '../postgres/model-usage.ts';
 import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
 import { findWorkers, type WorkerEntry } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';

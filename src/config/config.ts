@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import dotenv from 'dotenv';
 import { z } from 'zod';
@@ -58,6 +59,7 @@ export const environmentSchema = z
       unsetIfEmpty,
       z.enum(['auto', 'claude', 'simulated'], 'is not one of auto, claude, simulated').default('auto'),
     ),
+    WORKFLOW_MODEL_SPAWNS: z.preprocess(unsetIfEmpty, concurrency.default(availableParallelism())),
     /** For the CLI, which inherits it. */
     ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
   })
@@ -81,6 +83,8 @@ export interface WorldConfig {
    * touches a run that was begun for Claude. `auto` is decided by the command line; without it, it means Claude.
    */
   model: 'auto' | 'claude' | 'simulated';
+  /** Model processes that this process starts at once; each takes most of a CPU for half a second. */
+  modelSpawns: number;
   /** A simulated Messages API that runs elsewhere on this machine; undefined: a worker starts its own. */
   simulatedApiUrl?: string | undefined;
   targetWorld: string;
@@ -123,6 +127,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     maxPoolSize: env.WORKFLOW_POSTGRES_MAX_POOL_SIZE,
     queueSchema: env.WORKFLOW_POSTGRES_QUEUE_SCHEMA,
     model: env.WORKFLOW_MODEL,
+    modelSpawns: env.WORKFLOW_MODEL_SPAWNS,
     targetWorld: env.WORKFLOW_TARGET_WORLD,
     verbose: false,
     worker: true,

@@ -1,55 +1,72 @@
-import { generateText, Output, streamText, type LanguageModel } from 'ai';
+import { generateText, NoObjectGeneratedError, Output, streamText, type LanguageModel } from 'ai';
 import type { z } from 'zod';
 import { currentStep } from '../runtime/scope.ts';
-import { asStepError } from './errors.ts';
+import type { RunStream } from '../streams/run-stream.ts';
+import { whyAborted } from './calls.ts';
+import { SHAPE, toStepError } from './failure.ts';
 
 interface Question {
   model: LanguageModel;
   prompt: string;
+  /** After so long the model is killed, and the step tried again. Default: no limit but that of the API, 10 minutes to a request. */
+  timeoutMs?: number;
 }
 
 /**
  * An answer in the shape of a zod schema, by the AI SDK's structured output.
- * @throws FatalError where trying again cannot help, else the error, for the step to be retried
+ * @throws FatalError where trying again cannot help, with the remedy
+ * @throws RetryableError for the step to be retried, with the delay
  */
 export async function answerObject<Schema extends z.ZodType>({
   schema,
+  timeoutMs,
   ...question
 }: Question & { schema: Schema }): Promise<z.infer<Schema>> {
+  const output = Output.object({ schema });
   try {
-    const { output } = await generateText({ ...question, ...perAttempt(), output: Output.object({ schema }) });
-    return output as z.infer<Schema>;
+    const answer = await generateText({ ...question, ...NO_RETRIES, abortSignal: deadline(timeoutMs), output });
+    return answer.output as z.infer<Schema>;
   } catch (error) {
-    throw asStepError(error);
+    throw NoObjectGeneratedError.isInstance(error) ? toStepError(SHAPE, currentStep(), error) : error;
   }
 }
 
 /**
  * An answer as text.
- * @param onText called with each piece as it arrives
+ * @param stream gets each piece as it arrives, and its end; what a failed attempt wrote there is marked as superseded
+ * @throws as {@link answerObject}
  */
 export async function answerText({
-  onText = () => {},
+  stream: written,
+  timeoutMs,
   ...question
-}: Question & { onText?: (text: string) => void }): Promise<string> {
+}: Question & { stream?: RunStream }): Promise<string> {
+  const abortSignal = deadline(timeoutMs);
+  let answer = '';
+  let finished = false;
   try {
-    let answer = '';
-    const { stream } = streamText({ ...question, ...perAttempt(), onError: () => {} });
+    const { stream } = streamText({ ...question, ...NO_RETRIES, abortSignal, onError: () => {} });
     for await (const part of stream) {
       // streamText does not reject: without this, the text of an error would pass for an answer.
       if (part.type === 'error') throw part.error;
-      if (part.type === 'abort') throw new Error('The call was aborted.');
+      if (part.type === 'abort') throw whyAborted(currentStep(), abortSignal);
+      if (part.type === 'finish') finished = part.finishReason !== 'error';
       if (part.type !== 'text-delta') continue;
       answer += part.text;
-      onText(part.text);
+      written?.write(part.text);
     }
-    return answer;
+    if (!finished) throw new Error('The answer has no end.');
   } catch (error) {
-    throw asStepError(error);
+    await written?.supersede();
+    throw error;
   }
+  await written?.end();
+  return answer;
 }
 
-/** Retries belong to the step: the AI SDK's own would resume a session that was not kept, and mask the error. */
-function perAttempt() {
-  return { maxRetries: 0, abortSignal: currentStep().signal };
+/** They belong to the step: the AI SDK's own are not durable, and do not know what Claude Code means. */
+const NO_RETRIES = { maxRetries: 0 };
+
+function deadline(timeoutMs: number | undefined): AbortSignal | undefined {
+  return timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
 }

@@ -8,6 +8,7 @@ import type { DatabaseClock } from './database-clock.ts';
 import { createEventOrder } from './event-order.ts';
 import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
 import { joinTransaction } from './joined-pool.ts';
+import { closeLostCalls, closeModelCalls } from './model-calls.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
@@ -19,6 +20,9 @@ const UNOBSERVED = new Set(['step_started', 'step_retrying']);
 
 /** What was executed has ended by itself. */
 const RESULTS = new Set(['step_completed', 'step_failed', 'step_retrying', 'wait_completed']);
+
+const ENDS_EXECUTION = new Set(['step_completed', 'step_failed', 'step_retrying']);
+const ENDS_RUN = new Set(['run_completed', 'run_failed', 'run_cancelled']);
 
 /** A replay would write these again; the next synchronous commit flushes them too. */
 const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
@@ -98,6 +102,7 @@ async function writeEvent(
   scope: Scope | undefined,
   endedStreams: ReadonlySet<string>,
 ): Promise<EventResult> {
+  const step = stepOf(scope);
   const key = params?.startKey;
   // First, so that whoever waits for the key holds nothing yet.
   if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
@@ -121,11 +126,13 @@ async function writeEvent(
   const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
   const result =
     event.eventType === 'step_started'
-      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, stepOf(scope))
+      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, step)
       : await execute();
 
   if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
+  if (ENDS_EXECUTION.has(event.eventType) && step) await closeModelCalls(client, step.endedCalls);
+  if (ENDS_RUN.has(event.eventType)) await closeLostCalls(client, runId);
   if (run && order.last) {
     const written = {
       previous: run.lastEventId,
@@ -164,6 +171,7 @@ function wakes(event: AnyEventRequest, result: EventResult): boolean {
 }
 
 function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: EventResult): void {
+  if (ENDS_EXECUTION.has(event.eventType)) stepOf(scope)?.endedCalls.clear();
   if (scope?.kind !== 'replay') return;
   if (wakes(event, result)) scope.ownEvents += 1;
   if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);

@@ -87,6 +87,41 @@ const MIGRATIONS: readonly string[] = [
      PRIMARY KEY (job_prefix, key)
    );
    CREATE INDEX start_keys_run ON workflow_engine.start_keys (run_id);`,
+
+  `-- outcome: completed, failed, aborted (its process was killed), lost (its worker died); null while it runs
+   ALTER TABLE workflow_engine.model_calls
+     ADD COLUMN total_ms integer,
+     -- HTTP, of a failure that has one
+     ADD COLUMN api_status integer,
+     ADD COLUMN error text,
+     -- cut off: output_tokens is counted by the characters that came, four to a token, and the cost is not known
+     ADD COLUMN estimated boolean NOT NULL DEFAULT false;
+   -- Those of before that nobody has closed; what is running closes its row itself, also after this.
+   UPDATE workflow_engine.model_calls c SET outcome = 'lost', ended_at = now()
+   WHERE outcome IS NULL AND NOT EXISTS (
+     SELECT FROM workflow.workflow_runs r WHERE r.id = c.run_id AND r.status IN ('pending', 'running'));
+
+   CREATE VIEW workflow_engine.model_usage_by_run AS
+     SELECT c.job_prefix, c.run_id, p.workflow_name, bool_or(c.simulated) AS simulated,
+            array_agg(DISTINCT c.model) AS models, count(*)::integer AS calls,
+            count(*) FILTER (WHERE c.outcome = 'completed')::integer AS completed,
+            count(*) FILTER (WHERE c.outcome = 'failed')::integer AS failed,
+            count(*) FILTER (WHERE c.outcome = 'aborted')::integer AS aborted,
+            count(*) FILTER (WHERE c.outcome = 'lost')::integer AS lost,
+            count(*) FILTER (WHERE c.outcome IS NULL)::integer AS running,
+            coalesce(sum(c.input_tokens), 0) AS input_tokens, coalesce(sum(c.cached_tokens), 0) AS cached_tokens,
+            coalesce(sum(c.output_tokens), 0) AS output_tokens, coalesce(sum(c.cost_usd), 0) AS cost_usd
+     FROM workflow_engine.model_calls c LEFT JOIN workflow_engine.run_progress p USING (run_id)
+     GROUP BY c.job_prefix, c.run_id, p.workflow_name;
+
+   CREATE VIEW workflow_engine.model_usage_by_workflow AS
+     SELECT job_prefix, workflow_name, simulated, count(*)::integer AS runs, sum(calls)::integer AS calls,
+            sum(completed)::integer AS completed, sum(failed)::integer AS failed, sum(aborted)::integer AS aborted,
+            sum(lost)::integer AS lost, sum(running)::integer AS running, sum(input_tokens) AS input_tokens,
+            sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, sum(cost_usd) AS cost_usd,
+            sum(cost_usd) / count(*) AS cost_usd_per_run
+     FROM workflow_engine.model_usage_by_run
+     GROUP BY job_prefix, workflow_name, simulated;`,
 ];
 
 /** The version that this code needs. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
 export interface ModelCall {
@@ -12,28 +12,28 @@ export interface ModelCall {
   simulated: boolean;
 }
 
-/** What a call used; undefined where the provider did not say. */
-export interface CallEnd {
-  outcome: 'completed' | 'failed';
+/** What a call used; undefined where nobody said. */
+export interface TokenUsage {
+  /** All of them, also those from the provider's cache. */
   inputTokens?: number | undefined;
-  /** The part of them that came from the provider's cache. */
   cachedTokens?: number | undefined;
   outputTokens?: number | undefined;
   costUsd?: number | undefined;
-  firstTokenMs?: number | undefined;
+  /** The call was cut off: its output was counted by the characters that came, and its cost is not known. */
+  estimated?: boolean;
 }
 
-/** What the model calls of a run used, retries included. */
-export interface RunUsage {
-  calls: number;
-  /** Calls whose end is not known: running, or cut off by the death of their process. */
-  openCalls: number;
-  models: string[];
-  inputTokens: number;
-  cachedTokens: number;
-  outputTokens: number;
-  /** As the CLI states it: for a simulated run, what nobody pays. */
-  costUsd: number;
+/**
+ * How a call ended. `aborted`: its process was killed, because the run was cancelled, the step took too
+ * long, or its worker stopped. (`lost`, in the table: its worker died with it.)
+ */
+export interface CallEnd extends TokenUsage {
+  outcome: 'completed' | 'failed' | 'aborted';
+  /** HTTP status, of a failure that has one. */
+  apiStatus?: number | undefined;
+  error?: string | undefined;
+  firstTokenMs?: number | undefined;
+  totalMs?: number | undefined;
 }
 
 /** Writes down that a call begins, unless `signal` fires. Returns its id. */
@@ -52,34 +52,31 @@ export async function openModelCall(pool: Pool, call: ModelCall, signal: AbortSi
   return id;
 }
 
-export async function closeModelCall(pool: Pool, id: string, end: CallEnd): Promise<void> {
-  const { outcome, inputTokens, cachedTokens, outputTokens, costUsd, firstTokenMs } = end;
-  await retryTransient(
-    () =>
-      pool.query(
-        `UPDATE workflow_engine.model_calls
-         SET outcome = $2, ended_at = now(), input_tokens = $3, cached_tokens = $4, output_tokens = $5,
-             cost_usd = $6, first_token_ms = $7
-         WHERE id = $1`,
-        [id, outcome, inputTokens, cachedTokens, outputTokens, costUsd, firstTokenMs],
-      ),
-    DATABASE_PATIENCE_MS,
-  );
+/** Completes the rows of calls, by their ids: with the event of their step, or after it was given up. */
+export async function closeModelCalls(client: ClientBase | Pool, calls: ReadonlyMap<string, CallEnd>): Promise<void> {
+  for (const [id, end] of calls) {
+    const { outcome, inputTokens, cachedTokens, outputTokens, costUsd, estimated = false } = end;
+    await client.query(
+      `UPDATE workflow_engine.model_calls
+       SET outcome = $2, ended_at = now(), input_tokens = $3, cached_tokens = $4, output_tokens = $5, cost_usd = $6,
+           estimated = $7, api_status = $8, error = $9, first_token_ms = $10, total_ms = $11
+       WHERE id = $1`,
+      [id, outcome, inputTokens, cachedTokens, outputTokens, costUsd, estimated]
+        .concat([end.apiStatus, end.error, end.firstTokenMs, end.totalMs])
+        .map((value) => value ?? null),
+    );
+  }
 }
 
-export async function readUsage(pool: Pool, runId: string): Promise<RunUsage> {
-  const read = () =>
-    pool.query<RunUsage>(
-      `SELECT count(*)::int AS calls, count(*) FILTER (WHERE outcome IS NULL)::int AS "openCalls",
-            coalesce(array_agg(DISTINCT model), '{}') AS models,
-            coalesce(sum(input_tokens), 0)::float AS "inputTokens",
-            coalesce(sum(cached_tokens), 0)::float AS "cachedTokens",
-            coalesce(sum(output_tokens), 0)::float AS "outputTokens",
-            coalesce(sum(cost_usd), 0)::float AS "costUsd"
-     FROM workflow_engine.model_calls WHERE run_id = $1`,
-      [runId],
-    );
-  // After the run has ended: what it made is not to be lost for a moment without the database.
-  const { rows } = await retryTransient(read, DATABASE_PATIENCE_MS);
-  return rows[0]!;
+/**
+ * Closes the calls that nobody else will: those of an execution whose worker died, when the next one
+ * begins, or when the run ends. Should its process be alive after all, it writes over that.
+ * @param stepId undefined: all of the run
+ */
+export async function closeLostCalls(client: ClientBase, runId: string, stepId?: string): Promise<void> {
+  await client.query(
+    `UPDATE workflow_engine.model_calls SET outcome = 'lost', ended_at = now()
+     WHERE run_id = $1 AND ($2::text IS NULL OR step_id = $2) AND outcome IS NULL`,
+    [runId, stepId ?? null],
+  );
 }

@@ -3,6 +3,7 @@ import { RunExpiredError, TooEarlyError } from '@workflow/errors';
 import type { ClientBase } from 'pg';
 import { MustRunAloneError, type StepScope } from '../runtime/scope.ts';
 import { mustBeAlone } from './deaths.ts';
+import { closeLostCalls } from './model-calls.ts';
 
 interface StepState {
   run_status: string;
@@ -60,10 +61,13 @@ export async function chargeAttempt(
        ON CONFLICT (step_id) DO UPDATE SET interruptions = step_progress.interruptions + 1`,
       [stepId, runId, jobPrefix],
     );
+    await closeLostCalls(client, runId, stepId);
   }
   if (result.step) {
-    if (scope) scope.execution = result.step.attempt;
+    const execution = result.step.attempt;
     result.step.attempt -= interruptions;
+    const beganAt = result.step.startedAt?.getTime() ?? 0;
+    if (scope) Object.assign(scope, { execution, attempt: result.step.attempt, beganAt });
   }
   return result;
 }

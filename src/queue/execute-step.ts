@@ -1,8 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import { closeModelCalls, type CallEnd } from '../postgres/model-calls.ts';
+import { retryTransient } from '../postgres/transient.ts';
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
 import type { Trace } from './report.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
 
+/** What a step that has ended already waits for the ledger. */
+const LEDGER_PATIENCE_MS = 1_000;
+
 interface Circumstances {
+  pool: Pool;
   deploymentId: string;
   /** Whether this process has nothing else to do. */
   alone: boolean;
@@ -16,10 +24,10 @@ interface Circumstances {
  * @returns after how many seconds it is to be executed again, if it is
  * @throws LeaseLostError when somebody else executes it; any other error: deliver it again
  */
-export function executeStep(
+export async function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
-  { deploymentId, alone, trace, signal = lease.signal }: Circumstances,
+  { pool, deploymentId, alone, trace, signal = lease.signal }: Circumstances,
 ): Promise<Redelivery> {
   const scope: StepScope = {
     kind: 'step',
@@ -30,9 +38,22 @@ export function executeStep(
     alone,
     signal,
     execution: 0,
+    attempt: 0,
+    beganAt: 0,
     endingStreams: new Set(),
+    endedCalls: new Map(),
   };
   const delivery = { attempt: lease.retryCount + 1, id: payload.stepId };
   trace(`Step ${payload.stepId}: executing ${queueName.split('//').at(-1)} of ${payload.workflowRunId}`);
-  return runInScope(scope, () => deliver('step', queueName, payload, delivery));
+  try {
+    return await runInScope(scope, () => deliver('step', queueName, payload, delivery));
+  } finally {
+    // Of an execution that was aborted: no event takes them along.
+    if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);
+  }
+}
+
+async function closeInTime(pool: Pool, calls: ReadonlyMap<string, CallEnd>): Promise<void> {
+  const written = retryTransient(() => closeModelCalls(pool, calls), LEDGER_PATIENCE_MS).catch(() => undefined);
+  await Promise.race([written, delay(LEDGER_PATIENCE_MS, undefined, { ref: false })]);
 }

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { CallEnd } from '../postgres/model-calls.ts';
 import type { StepInvokePayload, ValidQueueName, WorkflowInvokePayload } from '@workflow/world';
 
 /** A job of ours: active, under this retry count. Everything that is written in its name is fenced by both. */
@@ -45,8 +46,14 @@ export interface StepScope {
   signal: AbortSignal;
   /** Which execution of the step this is, interruptions included; from 1. */
   execution: number;
+  /** Which attempt it is, without the interruptions; from 1. */
+  attempt: number;
+  /** When the first execution began: milliseconds since 1970, by the clock of the database. */
+  beganAt: number;
   /** Streams whose end is to be written with the step's result. */
   endingStreams: Set<string>;
+  /** Model calls that have ended, by their ids: to be written with the step's event. */
+  endedCalls: Map<string, CallEnd>;
 }
 
 export type Scope = ReplayScope | StepScope;

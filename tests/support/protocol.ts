@@ -74,7 +74,16 @@ export async function createProtocol(): Promise<Protocol> {
       if (!job) return undefined;
       const { signal } = new AbortController();
       const lease: Lease = { queue, jobId: job.id, retryCount: job.retryCount, signal };
-      const step = { deploymentId: DEPLOYMENT, alone: false, signal, execution: 0, endingStreams: new Set<string>() };
+      const step = {
+        deploymentId: DEPLOYMENT,
+        alone: false,
+        signal,
+        execution: 0,
+        attempt: 0,
+        beganAt: 0,
+        endedCalls: new Map(),
+        endingStreams: new Set<string>(),
+      };
       return {
         lease,
         write: (event) => writeIn(createReplayScope(runId, lease), event),

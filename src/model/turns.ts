@@ -1,0 +1,45 @@
+/** Turns that are taken in the order in which they were asked for. */
+export interface Turns {
+  /**
+   * Waits for a turn. @returns gives it back; more than once does nothing
+   * @throws the signal's reason, if it fires before
+   */
+  take(signal: AbortSignal): Promise<() => void>;
+}
+
+/** @param limit how many may have one at a time, asked anew at each turn */
+export function createTurns(limit: () => number): Turns {
+  const waiting: (() => void)[] = [];
+  let taken = 0;
+
+  const next = () => {
+    while (taken < limit() && waiting.length > 0) {
+      taken += 1;
+      waiting.shift()!();
+    }
+  };
+  return {
+    take(signal) {
+      return new Promise((resolve, reject) => {
+        const leave = () => {
+          waiting.splice(waiting.indexOf(begin), 1);
+          reject(signal.reason as Error);
+        };
+        const begin = () => {
+          signal.removeEventListener('abort', leave);
+          let isOurs = true;
+          resolve(() => {
+            if (!isOurs) return;
+            isOurs = false;
+            taken -= 1;
+            next();
+          });
+        };
+        if (signal.aborted) return reject(signal.reason as Error);
+        signal.addEventListener('abort', leave, { once: true });
+        waiting.push(begin);
+        next();
+      });
+    },
+  };
+}

@@ -2,7 +2,7 @@ import { generateText, NoObjectGeneratedError, Output, streamText, type Language
 import type { z } from 'zod';
 import { currentStep } from '../runtime/scope.ts';
 import type { RunStream } from '../streams/run-stream.ts';
-import { whyAborted } from './calls.ts';
+import { CALL_OPTIONS, type CallOptions } from './call.ts';
 import { SHAPE, toStepError } from './failure.ts';
 
 interface Question {
@@ -19,12 +19,13 @@ interface Question {
  */
 export async function answerObject<Schema extends z.ZodType>({
   schema,
+  model,
+  prompt,
   timeoutMs,
-  ...question
 }: Question & { schema: Schema }): Promise<z.infer<Schema>> {
   const output = Output.object({ schema });
   try {
-    const answer = await generateText({ ...question, ...NO_RETRIES, abortSignal: deadline(timeoutMs), output });
+    const answer = await generateText({ model, prompt, ...asCall({ timeoutMs }), output });
     return answer.output as z.infer<Schema>;
   } catch (error) {
     throw NoObjectGeneratedError.isInstance(error) ? toStepError(SHAPE, currentStep(), error) : error;
@@ -37,19 +38,18 @@ export async function answerObject<Schema extends z.ZodType>({
  * @throws as {@link answerObject}
  */
 export async function answerText({
-  stream: written,
+  model,
+  prompt,
   timeoutMs,
-  ...question
+  stream: written,
 }: Question & { stream?: RunStream }): Promise<string> {
-  const abortSignal = deadline(timeoutMs);
   let answer = '';
   let finished = false;
   try {
-    const { stream } = streamText({ ...question, ...NO_RETRIES, abortSignal, onError: () => {} });
+    const { stream } = streamText({ model, prompt, ...asCall({ timeoutMs }), onError: () => {} });
     for await (const part of stream) {
       // streamText does not reject: without this, the text of an error would pass for an answer.
       if (part.type === 'error') throw part.error;
-      if (part.type === 'abort') throw whyAborted(currentStep(), abortSignal);
       if (part.type === 'finish') finished = part.finishReason !== 'error';
       if (part.type !== 'text-delta') continue;
       answer += part.text;
@@ -64,9 +64,7 @@ export async function answerText({
   return answer;
 }
 
-/** They belong to the step: the AI SDK's own are not durable, and do not know what Claude Code means. */
-const NO_RETRIES = { maxRetries: 0 };
-
-function deadline(timeoutMs: number | undefined): AbortSignal | undefined {
-  return timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
+function asCall(options: CallOptions) {
+  // Retries belong to the step: the AI SDK's own are not durable, and do not know what Claude Code means.
+  return { maxRetries: 0, providerOptions: { [CALL_OPTIONS]: { ...options } } };
 }

@@ -9,7 +9,8 @@ import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 import { CLI_SETTINGS } from './cli.ts';
 import { spawnCli } from './cli-process.ts';
-import { inCalls, type CallHooks, type Model } from './calls.ts';
+import type { CallHooks, Model } from './call.ts';
+import { inCalls } from './calls.ts';
 import { isSimulated, simulatedApiUrl } from './simulated-api.ts';
 import { createTurns } from './turns.ts';
 

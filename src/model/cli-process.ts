@@ -1,7 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
 
 const DIRECTORY_PREFIX = 'postgres-world-claude-';
@@ -36,8 +36,11 @@ export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: Cli
   const cwd = join(directory, 'work');
   mkdirSync(cwd);
   const env = { ...options.env, CLAUDE_CODE_TMPDIR: directory };
-  const command = canFollowToDeath ? 'setpriv' : options.command;
-  const args = canFollowToDeath ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
+  // Of a missing CLI, setpriv would say that by an exit code only.
+  const isMissing = isAbsolute(options.command) && !existsSync(options.command);
+  const follows = canFollowToDeath && !isMissing;
+  const command = follows ? 'setpriv' : options.command;
+  const args = follows ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
   const child = spawn(command, args, {
     cwd,
     env: simulatedApiUrl ? simulatedEnvironment(env, directory, simulatedApiUrl) : env,

@@ -9,15 +9,14 @@ const INHERITED =
 
 /**
  * Set for every call: no telemetry, no updates, and no retries beneath ours (the CLI's own take 186 s to report a
- * 401). One that it announces tells the status and, as its watchdog means to wait however long, the `retry-after`;
- * it is killed before it begins (see calls.ts).
+ * 401). Its watchdog would wait for a rate limit however long; so it announces when, and is killed (see calls.ts).
  */
 export const CLI_SETTINGS = {
   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
   DISABLE_TELEMETRY: '1',
   DISABLE_ERROR_REPORTING: '1',
   DISABLE_AUTOUPDATER: '1',
-  CLAUDE_CODE_MAX_RETRIES: '1',
+  CLAUDE_CODE_MAX_RETRIES: '0',
   CLAUDE_CODE_RETRY_WATCHDOG: '1',
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
 };

@@ -105,7 +105,7 @@ export function toStepError(failure: Failure, step: StepScope, error: unknown, s
   const { status, detail = messageOf(error) } = signs;
   const seconds = ((getCurrent()!.now() - step.beganAt) / 1_000).toFixed(1);
   const facts = [status && `HTTP ${status}`, `attempt ${step.attempt}, ${seconds} s after the first began`];
-  const summary = `${failure.what} (${facts.filter(Boolean).join('; ')}): ${detail}`;
+  const summary = [`${failure.what} (${facts.filter(Boolean).join('; ')})`, detail].filter(Boolean).join(': ');
   if (failure.remedy) return new FatalError(`${summary}\n  ${failure.remedy}`);
   return new RetryableError(summary, { retryAfter: retryAfterMs(failure, step.attempt, signs) });
 }

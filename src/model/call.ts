@@ -1,0 +1,143 @@
+import type { LanguageModelMiddleware } from 'ai';
+import { openModelCall, type CallEnd, type TokenUsage } from '../postgres/model-calls.ts';
+import { getCurrent } from '../runtime/current-world.ts';
+import { currentStep, type StepScope } from '../runtime/scope.ts';
+import { classify, signsOf, TIMEOUT, toStepError } from './failure.ts';
+import { Observation, type CliMessage } from './observation.ts';
+import { isSimulated } from './simulated-api.ts';
+import type { Turns } from './turns.ts';
+
+/** The AI SDK's current specification of a language model. */
+export type Model = Parameters<NonNullable<LanguageModelMiddleware['wrapGenerate']>>[0]['model'];
+export type StreamPart =
+  Awaited<ReturnType<Model['doStream']>>['stream'] extends ReadableStream<infer Part> ? Part : never;
+type Finish = Pick<Extract<StreamPart, { type: 'finish' }>, 'usage'>;
+
+/** What the model of one call is made with. */
+export interface CallHooks {
+  /** Fires when the answer is not wanted any more: whatever works on it is to be killed. */
+  signal: AbortSignal;
+  onMessage(message: CliMessage): void;
+}
+
+/** For the provider option of the same name: what {@link answerText} and the like tell about a call. */
+export const CALL_OPTIONS = 'postgresWorld';
+
+export interface CallOptions {
+  /** From the beginning of the call, which may have waited for its turn. */
+  timeoutMs?: number | undefined;
+}
+
+/** One attempt to get one answer. */
+export interface Call extends CallHooks {
+  /** Rejects when `signal` fires: the SDK takes two seconds to notice that its process was killed. */
+  aborted: Promise<never>;
+  /** Whether it is known already that no answer comes. */
+  readonly failing: boolean;
+  onToken(): void;
+  completed(result: Finish): void;
+  /** @returns the error for the step */
+  failed(error: unknown): Error;
+}
+
+/** Why a call was killed by us: what went wrong is known, or will be said. */
+type Killed = 'failed' | 'timeout';
+
+/** Begins a call of the current step: waits for its turn, and opens its row. */
+export async function beginCall(
+  model: string,
+  { abortSignal, providerOptions }: { abortSignal?: AbortSignal; providerOptions?: object },
+  turns?: Turns,
+): Promise<Call> {
+  const step = currentStep();
+  const killer = new AbortController();
+  const kill = (why: Killed) => killer.abort(why);
+  const signal = AbortSignal.any([step.signal, killer.signal, ...(abortSignal ? [abortSignal] : [])]);
+  await using opened = new AsyncDisposableStack();
+  const giveTurn = (await turns?.take(signal)) ?? (() => {});
+  opened.defer(giveTurn);
+  const row = await open(model, step);
+  const startedAt = performance.now();
+  const { timeoutMs } = ((providerOptions ?? {}) as Record<string, CallOptions>)[CALL_OPTIONS] ?? {};
+  const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs, 'timeout' satisfies Killed);
+  opened.move();
+
+  const observation = new Observation();
+  let ended = false;
+
+  /** Once, and at once: the row is written with the step's event, or after the step was given up. */
+  const end = (outcome: CallEnd['outcome'], usage: TokenUsage, error?: string, apiStatus?: number) => {
+    if (ended) return;
+    ended = true;
+    giveTurn();
+    clearTimeout(timer);
+    const since = (at: number | undefined) => (at === undefined ? undefined : Math.round(at - startedAt));
+    const times = { firstTokenMs: since(observation.firstTokenAt), totalMs: since(performance.now()) };
+    step.endedCalls.set(row, { outcome, ...usage, ...times, apiStatus, error });
+  };
+
+  /** Undefined: nobody has, but perhaps the call itself, which says why by its signs. */
+  const whyAborted = (): Error | undefined => {
+    // The step's result will be refused: nobody reads this but the log.
+    if (step.signal.aborted) return new Error(`aborted: ${String(step.signal.reason)}`);
+    if (killer.signal.reason === ('timeout' satisfies Killed)) {
+      return toStepError(TIMEOUT, step, `after ${(timeoutMs ?? 0) / 1_000} s`);
+    }
+    return abortSignal?.aborted ? (abortSignal.reason as Error) : undefined;
+  };
+
+  let thrown: Error | undefined;
+  const explain = (error: unknown): Error => {
+    const aborted = observation.signs ? undefined : whyAborted();
+    if (aborted) {
+      end('aborted', observation.usage, aborted.message.split('\n')[0]);
+      return aborted;
+    }
+    const signs = { ...signsOf(error), ...observation.signs };
+    const failure = classify(error, signs);
+    end('failed', observation.usage, failure.what, signs.status);
+    return toStepError(failure, step, error, signs);
+  };
+
+  const call: Call = {
+    signal,
+    aborted: new Promise((_, reject) => {
+      const onAbort = () => reject(call.failed(new Error('')));
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) setImmediate(onAbort);
+    }),
+    get failing() {
+      return observation.signs !== undefined;
+    },
+    onMessage(message) {
+      giveTurn();
+      // It would keep its process waiting, for hours perhaps. When to come again, it has just said.
+      if (observation.observe(message)) kill('failed');
+    },
+    onToken() {
+      observation.firstTokenAt ??= performance.now();
+    },
+    completed({ usage }) {
+      const told = {
+        inputTokens: usage.inputTokens.total,
+        cachedTokens: usage.inputTokens.cacheRead,
+        outputTokens: usage.outputTokens.total,
+      };
+      end('completed', { ...told, ...observation.usage });
+    },
+    failed(error) {
+      thrown ??= explain(error);
+      // Only now: whoever hears of it asks for the error.
+      kill('failed');
+      return thrown;
+    },
+  };
+  call.aborted.catch(() => undefined);
+  return call;
+}
+
+async function open(model: string, { runId, stepId, execution, deploymentId, signal }: StepScope): Promise<string> {
+  const { pool, config } = getCurrent()!;
+  const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated: isSimulated(deploymentId) };
+  return openModelCall(pool, call, signal);
+}

@@ -1,0 +1,210 @@
+import { expect, test } from 'vitest';
+import { createApplication, type Application } from './support/application.ts';
+import { loggedInTo, startMessagesApi, type ApiRequest, type Reply } from './support/messages-api.ts';
+import type { Question } from './fixtures/model-workflows.ts';
+
+const OK: Reply = { text: 'an answer of five words' };
+const NUMBER: Reply = { tool: 'StructuredOutput', input: { number: 7 } };
+const status = (code: number, type: string, headers?: Record<string, string>): Reply => ({
+  status: code,
+  error: { type, message: `boom ${code}` },
+  ...(headers && { headers }),
+});
+const midway = (then: 'cut' | 'hang' | { type: string; message: string }): Reply => ({
+  text: 'one two three four five six',
+  paceMs: 50,
+  after: 3,
+  then,
+});
+
+interface Row {
+  name: string;
+  /** What the API does, request by request; the last one again and again. */
+  replies: Reply[];
+  question?: Partial<Question>;
+  workflow?: 'askWorkflow' | 'askForNumberWorkflow';
+  /** What the run failed with. Undefined: it completed. */
+  error?: RegExp;
+  requests: number;
+  /** The ledger's rows: outcome, and HTTP status if there was one. */
+  calls: string[];
+  /** From the first request to the second. */
+  waitsAtLeastMs?: number;
+}
+
+const LOGIN =
+  /^Claude refused the login \(HTTP 40[13]; attempt 1, \d\.\d s after the first began\): .*\n {2}Run: npm run/;
+
+const HOPELESS: Row[] = [
+  { name: '401', replies: [status(401, 'authentication_error')], error: LOGIN, requests: 1, calls: ['failed 401'] },
+  { name: '403', replies: [status(403, 'permission_error')], error: LOGIN, requests: 1, calls: ['failed 403'] },
+  {
+    name: '400',
+    replies: [status(400, 'invalid_request_error')],
+    error: /^Claude refused the request \(HTTP 400; attempt 1, .*boom 400\n {2}The same request fails again/,
+    requests: 1,
+    calls: ['failed 400'],
+  },
+  {
+    name: '404',
+    replies: [status(404, 'not_found_error')],
+    error: /^The model is not there \(HTTP 404; attempt 1, .*\n {2}Check its name/,
+    // The CLI asks once more without a stream.
+    requests: 2,
+    calls: ['failed 404'],
+  },
+  {
+    name: '413',
+    replies: [status(413, 'request_too_large')],
+    error: /^Claude refused the request \(.*attempt 1/,
+    requests: 1,
+    calls: ['failed 413'],
+  },
+  {
+    name: 'refusal',
+    replies: [{ text: 'I would rather', stopReason: 'refusal' }],
+    error: /^Claude declined to answer \(attempt 1, [^]*\n {2}Change the prompt/,
+    requests: 1,
+    calls: ['failed'],
+  },
+  {
+    name: 'missing binary',
+    replies: [OK],
+    question: { settings: { pathToClaudeCodeExecutable: '/nowhere/claude' } },
+    error: /^The Claude Code CLI is missing \(attempt 1, .*\n {2}Run: npm ci/,
+    requests: 0,
+    calls: ['failed'],
+  },
+];
+
+const PASSING: Row[] = [
+  {
+    name: '429 with retry-after',
+    replies: [status(429, 'rate_limit_error', { 'retry-after': '4' }), OK],
+    requests: 2,
+    calls: ['failed 429', 'completed'],
+    waitsAtLeastMs: 4_000,
+  },
+  {
+    name: '529 with retry-after',
+    replies: [status(529, 'overloaded_error', { 'retry-after': '3' }), OK],
+    requests: 2,
+    calls: ['failed 529', 'completed'],
+    waitsAtLeastMs: 3_000,
+  },
+  { name: '500', replies: [status(500, 'api_error'), OK], requests: 2, calls: ['failed 500', 'completed'] },
+  { name: '503', replies: [status(503, 'api_error'), OK], requests: 2, calls: ['failed 503', 'completed'] },
+  {
+    name: '529 for ever',
+    replies: [status(529, 'overloaded_error')],
+    error: /failed after 2 retries: Claude is overloaded \(HTTP 529; attempt 3, \d+\.\d s after the first began\)/,
+    requests: 3,
+    calls: ['failed 529', 'failed 529', 'failed 529'],
+  },
+  {
+    name: 'a refused connection',
+    replies: [OK],
+    question: { settings: { env: { ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' } } },
+    error: /failed after 2 retries: No answer from Claude \(attempt 3, .*ConnectionRefused/,
+    requests: 0,
+    calls: ['failed', 'failed', 'failed'],
+  },
+  { name: 'cut before the answer', replies: ['cut', OK], requests: 2, calls: ['failed', 'completed'] },
+  { name: 'cut in the answer', replies: [midway('cut'), OK], requests: 2, calls: ['failed', 'completed'] },
+  {
+    name: 'an error in the stream',
+    replies: [midway({ type: 'overloaded_error', message: 'Overloaded' }), OK],
+    requests: 2,
+    calls: ['failed 529', 'completed'],
+  },
+  {
+    name: 'a timeout in the answer',
+    replies: [midway('hang'), OK],
+    question: { timeoutMs: 6_000 },
+    requests: 2,
+    calls: ['aborted', 'completed'],
+  },
+  {
+    name: 'the wrong shape',
+    workflow: 'askForNumberWorkflow',
+    replies: [
+      ...Array.from({ length: 5 }, (): Reply => ({ tool: 'StructuredOutput', input: { number: 'x' } })),
+      NUMBER,
+    ],
+    requests: 6,
+    calls: ['failed', 'completed'],
+  },
+];
+
+test('what trying again cannot help fails at once, with the remedy', async () => {
+  await expectEach(HOPELESS);
+});
+
+test('what may go away is tried again, not before the server wants it', async () => {
+  await expectEach(PASSING);
+});
+
+async function expectEach(rows: readonly Row[]) {
+  const asked = new Map<string, ApiRequest[]>();
+  const api = await startMessagesApi((request) => {
+    const row = rows.find(({ name }) => JSON.stringify(request.body.messages).includes(`[${name}]`))!;
+    const requests = [...(asked.get(row.name) ?? []), request];
+    asked.set(row.name, requests);
+    return row.replies[Math.min(requests.length, row.replies.length) - 1]!;
+  });
+  const app = await createModelApplication(loggedInTo(api));
+  await app.startWorker();
+  const runIds = await app.startAll(
+    ...rows.map(({ name, workflow = 'askWorkflow', question }): [string, unknown[]] => [
+      workflow,
+      [{ ...question, prompt: `[${name}]` }],
+    ]),
+  );
+
+  const found = [];
+  for (const [n, { name, waitsAtLeastMs = 0 }] of rows.entries()) {
+    const { status: state } = await app.ended(runIds[n]!);
+    const requests = asked.get(name) ?? [];
+    const waitedMs = requests.length < 2 ? 0 : requests[1]!.arrivedAt - requests[0]!.arrivedAt;
+    found.push({
+      name,
+      state,
+      error: await errorOf(app, runIds[n]!),
+      requests: requests.length,
+      calls: await callsOf(app, runIds[n]!),
+      waitedEnough: waitedMs >= waitsAtLeastMs,
+    });
+  }
+
+  const expected = rows.map(({ name, error, requests, calls }) => ({
+    name,
+    state: error ? 'failed' : 'completed',
+    error: expect.stringMatching(error ?? /^$/),
+    requests,
+    calls,
+    waitedEnough: true,
+  }));
+  expect(found).toEqual(expected);
+}
+
+async function errorOf(app: Application, runId: string): Promise<string> {
+  const [run] = await app.ask<{ error: string | null }>('error', runId);
+  return run?.error ?? '';
+}
+
+async function callsOf(app: Application, runId: string): Promise<string[]> {
+  const rows = await app.query<{ call: string }>(
+    `SELECT concat_ws(' ', outcome, api_status) AS call FROM workflow_engine.model_calls WHERE run_id = $1 ORDER BY started_at`,
+    [runId],
+  );
+  return rows.map(({ call }) => call);
+}
+
+async function createModelApplication(env: Record<string, string>): Promise<Application> {
+  return createApplication((url) => ({
+    WORKFLOW_POSTGRES_URL: url,
+    TEST_WORKFLOWS: 'model-workflows.ts',
+    WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '20',
+    ...env,
+  }));
+}

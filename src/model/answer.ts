@@ -34,15 +34,22 @@ export async function answerText({
 }: Question & { onText?: (text: string) => void }): Promise<string> {
   try {
     let answer = '';
+    let piece = '';
+    const passOn = () => {
+      answer += piece;
+      if (piece) onText(piece);
+    };
     const { stream } = streamText({ ...question, ...perAttempt(), onError: () => {} });
     for await (const part of stream) {
       // streamText does not reject: without this, the text of an error would pass for an answer.
       if (part.type === 'error') throw part.error;
       if (part.type === 'abort') throw new Error('The call was aborted.');
       if (part.type !== 'text-delta') continue;
-      answer += part.text;
-      onText(part.text);
+      // One piece late: the last one before an error is the error's text, with whatever the API echoes in it.
+      passOn();
+      piece = part.text;
     }
+    passOn();
     return answer;
   } catch (error) {
     throw asStepError(error);

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
+import { simulatedEnvironment } from './cli-environment.ts';
 
 const DIRECTORY_PREFIX = 'postgres-world-claude-';
 
@@ -33,14 +34,15 @@ export interface CliProcessOptions {
 export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: CliProcessOptions): SpawnedProcess {
   removeLeftovers();
   const directory = mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
-  const cwd = join(directory, 'work');
-  mkdirSync(cwd);
-  const env = { ...options.env, CLAUDE_CODE_TMPDIR: directory };
+  const [cwd, temporary] = [join(directory, 'work'), join(directory, 'tmp')];
+  for (const path of [cwd, temporary]) mkdirSync(path, { mode: 0o700 });
+  const env = { ...options.env, TMPDIR: temporary, CLAUDE_CODE_TMPDIR: temporary };
+  const own = { HOME: directory, CLAUDE_CONFIG_DIR: join(directory, 'config') };
   const command = canFollowToDeath ? 'setpriv' : options.command;
   const args = canFollowToDeath ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
   const child = spawn(command, args, {
     cwd,
-    env: simulatedApiUrl ? simulatedEnvironment(env, directory, simulatedApiUrl) : env,
+    env: simulatedApiUrl ? { ...simulatedEnvironment(env, simulatedApiUrl), ...own } : env,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
@@ -55,18 +57,6 @@ export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: Cli
     remove(directory);
   });
   return child;
-}
-
-function simulatedEnvironment(env: NodeJS.ProcessEnv, directory: string, url: string): NodeJS.ProcessEnv {
-  const login = /^(ANTHROPIC|AWS|GOOGLE)_|^CLAUDE_CODE_(USE|OAUTH)|^CLAUDE_CONFIG_DIR$|_PROXY$/i;
-  const others = Object.entries(env).filter(([name]) => !login.test(name));
-  return {
-    ...Object.fromEntries(others),
-    HOME: directory,
-    CLAUDE_CONFIG_DIR: join(directory, 'config'),
-    ANTHROPIC_BASE_URL: url,
-    ANTHROPIC_API_KEY: 'simulated',
-  };
 }
 
 /** Directories of processes that were killed, and could not remove theirs. */

@@ -1,5 +1,6 @@
 import { isAuthenticationError } from 'ai-sdk-provider-claude-code';
 import { FatalError } from '@workflow/errors';
+import { removeKeys } from './secrets.ts';
 
 /** What repeating the same request cannot change, by what the CLI writes about it. */
 const PERMANENT = /API Error: 4(?!08|09|25|29)\d\d|issue with the selected model|can't help with this/;
@@ -10,6 +11,7 @@ const PERMANENT = /API Error: 4(?!08|09|25|29)\d\d|issue with the selected model
  */
 export function asStepError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
+  removeKeys(error);
   if (isAuthenticationError(error)) {
     return new FatalError(`Claude refused the login: ${error.message}\n  Run: npm run claude:login`);
   }

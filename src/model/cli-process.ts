@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
+import { simulatedEnvironment } from './cli-environment.ts';
 
 const DIRECTORY_PREFIX = 'postgres-world-claude-';
 
@@ -33,9 +34,10 @@ export interface CliProcessOptions {
 export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: CliProcessOptions): SpawnedProcess {
   removeLeftovers();
   const directory = mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
-  const cwd = join(directory, 'work');
-  mkdirSync(cwd);
-  const env = { ...options.env, CLAUDE_CODE_TMPDIR: directory };
+  const [cwd, temporary] = [join(directory, 'work'), join(directory, 'tmp')];
+  for (const path of [cwd, temporary]) mkdirSync(path, { mode: 0o700 });
+  const env = { ...options.env, TMPDIR: temporary, CLAUDE_CODE_TMPDIR: temporary };
+  const own = { HOME: directory, CLAUDE_CONFIG_DIR: join(directory, 'config') };
   // Of a missing CLI, setpriv would say that by an exit code only.
   const isMissing = isAbsolute(options.command) && !existsSync(options.command);
   const follows = canFollowToDeath && !isMissing;
@@ -43,7 +45,7 @@ export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: Cli
   const args = follows ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
   const child = spawn(command, args, {
     cwd,
-    env: simulatedApiUrl ? simulatedEnvironment(env, directory, simulatedApiUrl) : env,
+    env: simulatedApiUrl ? { ...simulatedEnvironment(env, simulatedApiUrl), ...own } : env,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   const kill = () => child.kill('SIGKILL');
@@ -58,18 +60,6 @@ export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: Cli
     remove(directory);
   });
   return child;
-}
-
-function simulatedEnvironment(env: NodeJS.ProcessEnv, directory: string, url: string): NodeJS.ProcessEnv {
-  const login = /^(ANTHROPIC|AWS|GOOGLE)_|^CLAUDE_CODE_(USE|OAUTH)|^CLAUDE_CONFIG_DIR$|_PROXY$/i;
-  const others = Object.entries(env).filter(([name]) => !login.test(name));
-  return {
-    ...Object.fromEntries(others),
-    HOME: directory,
-    CLAUDE_CONFIG_DIR: join(directory, 'config'),
-    ANTHROPIC_BASE_URL: url,
-    ANTHROPIC_API_KEY: 'simulated',
-  };
 }
 
 /** Directories of processes that were killed, and could not remove theirs. */

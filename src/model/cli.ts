@@ -2,30 +2,7 @@ import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-
-/** What the provider lets its child inherit: nothing else of our environment reaches the model's process. */
-const INHERITED =
-  /^(HOME|LOGNAME|PATH|SHELL|TERM|USER|LANG|LC_ALL|TMPDIR|HTTPS?_PROXY|NO_PROXY)$|^(ANTHROPIC|CLAUDE|AWS|GOOGLE)_/i;
-
-/**
- * Set for every call: no telemetry, no updates, and no retries beneath ours (the CLI's own take 186 s to report a
- * 401). Its watchdog would wait for a rate limit however long; so it announces when, and is killed (see calls.ts).
- */
-export const CLI_SETTINGS = {
-  CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-  DISABLE_TELEMETRY: '1',
-  DISABLE_ERROR_REPORTING: '1',
-  DISABLE_AUTOUPDATER: '1',
-  CLAUDE_CODE_MAX_RETRIES: '0',
-  CLAUDE_CODE_RETRY_WATCHDOG: '1',
-  CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
-};
-
-/** The environment of a real call. HOME and the configuration stay the user's: the login lives there. */
-export function cliEnvironment(): Record<string, string> {
-  const inherited = Object.entries(process.env).filter(([name, value]) => value !== undefined && INHERITED.test(name));
-  return { ...(Object.fromEntries(inherited) as Record<string, string>), ...CLI_SETTINGS };
-}
+import { cliEnvironment } from './cli-environment.ts';
 
 /**
  * The path of the Claude Code CLI that npm installed for this platform.
@@ -48,11 +25,14 @@ export function cliPath(): string {
   );
 }
 
+/** For every call of the CLI by itself, as the provider gives it, too: settings of the user are not the login. */
+export const NO_SETTINGS = '--setting-sources=';
+
 const authStatus = z.object({ loggedIn: z.boolean() });
 
-/** Whether calls with {@link cliEnvironment} would be authenticated, as the CLI itself sees it. Needs no network. */
+/** Whether calls would be authenticated, as the CLI itself sees it, asked as they are made. Needs no network. */
 export async function isLoggedIn(): Promise<boolean> {
-  const { stdout } = await promisify(execFile)(cliPath(), ['auth', 'status', '--json'], {
+  const { stdout } = await promisify(execFile)(cliPath(), [NO_SETTINGS, 'auth', 'status', '--json'], {
     env: cliEnvironment(),
     timeout: 20_000,
   }).catch((error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }));

@@ -4,6 +4,7 @@ import { isAuthenticationError } from 'ai-sdk-provider-claude-code';
 import { getCurrent } from '../runtime/current-world.ts';
 import type { StepScope } from '../runtime/scope.ts';
 import type { Signs } from './observation.ts';
+import { withoutKeys } from './secrets.ts';
 
 /** What went wrong with a call, as the step is told. */
 export interface Failure {
@@ -35,6 +36,7 @@ const TOO_LONG: Failure = {
 const BAD_REQUEST: Failure = { what: 'Claude refused the request', remedy: 'The same request fails again: change it.' };
 const RATE_LIMIT: Failure = { what: 'Rate limited by Claude', saysWhen: true };
 const OVERLOADED: Failure = { what: 'Claude is overloaded', saysWhen: true };
+const TOO_MANY_TURNS: Failure = { what: 'No answer within the requests that a call may take' };
 const SERVER: Failure = { what: 'Claude failed' };
 const CONNECTION: Failure = { what: 'No answer from Claude' };
 export const SHAPE: Failure = { what: 'No answer in the shape that was asked for' };
@@ -51,6 +53,7 @@ const BY_CATEGORY: Partial<Record<string, Failure>> = {
   rate_limit: RATE_LIMIT,
   overloaded: OVERLOADED,
   server_error: SERVER,
+  error_max_turns: TOO_MANY_TURNS,
   error_max_structured_output_retries: SHAPE,
 };
 
@@ -105,7 +108,9 @@ export function toStepError(failure: Failure, step: StepScope, error: unknown, s
   const { status, detail = messageOf(error) } = signs;
   const seconds = ((getCurrent()!.now() - step.beganAt) / 1_000).toFixed(1);
   const facts = [status && `HTTP ${status}`, `attempt ${step.attempt}, ${seconds} s after the first began`];
-  const summary = [`${failure.what} (${facts.filter(Boolean).join('; ')})`, detail].filter(Boolean).join(': ');
+  const summary = withoutKeys(
+    [`${failure.what} (${facts.filter(Boolean).join('; ')})`, detail].filter(Boolean).join(': '),
+  );
   if (failure.remedy) return new FatalError(`${summary}\n  ${failure.remedy}`);
   return new RetryableError(summary, { retryAfter: retryAfterMs(failure, step.attempt, signs) });
 }

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cliEnvironment, cliPath } from './cli.ts';
+import { cliPath, NO_SETTINGS } from './cli.ts';
+import { cliEnvironment } from './cli-environment.ts';
 
 /** `npm run claude:login`: the login of the CLI that the workflows use, in the user's own configuration. */
-const { status } = spawnSync(cliPath(), ['auth', 'login', ...process.argv.slice(2)], {
+const { status } = spawnSync(cliPath(), [NO_SETTINGS, 'auth', 'login', ...process.argv.slice(2)], {
   env: cliEnvironment(),
   stdio: 'inherit',
 });

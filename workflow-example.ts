@@ -21,6 +21,12 @@ const topicsSchema = z.object({
 
 type Sentiment = z.infer<typeof sentimentSchema>;
 
+/**
+ * A call that takes longer than its `timeoutMs` is killed and made again, as is one that Claude was too busy for:
+ * so often as its step's `maxRetries` says, between two of them up to a minute, or as long as Claude asks for.
+ */
+const MINUTES = 60_000;
+
 /** Sentiment → a wait that survives restarts → topics → a report, streamed as it is written. */
 export async function contentAnalysisWorkflow(content: string) {
   'use workflow';
@@ -55,8 +61,10 @@ async function analyzeSentiment(content: string): Promise<Sentiment> {
     model: claudeCode('sonnet'),
     schema: sentimentSchema,
     prompt: `Analyze the sentiment of this text.\n\n<content>\n${content}\n</content>`,
+    timeoutMs: 2 * MINUTES,
   });
 }
+analyzeSentiment.maxRetries = 7;
 
 async function extractTopics(content: string): Promise<string[]> {
   'use step';
@@ -64,9 +72,11 @@ async function extractTopics(content: string): Promise<string[]> {
     model: claudeCode('sonnet'),
     schema: topicsSchema,
     prompt: `Extract the key topics of this text.\n\n<content>\n${content}\n</content>`,
+    timeoutMs: 2 * MINUTES,
   });
   return topics;
 }
+extractTopics.maxRetries = 7;
 
 async function generateReport(content: string, sentiment: Sentiment, topics: string[]) {
   'use step';
@@ -79,9 +89,11 @@ async function generateReport(content: string, sentiment: Sentiment, topics: str
       `<topics>\n${topics.join('\n')}\n</topics>`,
     ].join('\n\n'),
     stream: openRunStream(),
+    timeoutMs: 10 * MINUTES,
   });
   return { text, model: modelInUse() };
 }
+generateReport.maxRetries = 7;
 
 type Perspective = 'technical' | 'business' | 'ethical';
 
@@ -96,8 +108,10 @@ async function research(perspective: Perspective, topic: string): Promise<string
   return answerText({
     model: claudeCode('sonnet', { systemPrompt: AGENTS[perspective] }),
     prompt: `Give the ${perspective} analysis of this topic in three to five points.\n\n<topic>\n${topic}\n</topic>`,
+    timeoutMs: 5 * MINUTES,
   });
 }
+research.maxRetries = 7;
 
 async function synthesize(topic: string, findings: Record<Perspective, string>) {
   'use step';
@@ -105,9 +119,11 @@ async function synthesize(topic: string, findings: Record<Perspective, string>) 
   const text = await answerText({
     model: claudeCode('sonnet'),
     prompt: `Combine these findings into one recommendation.\n\n<topic>\n${topic}\n</topic>\n\n<findings>\n${sections.join('\n\n')}\n</findings>`,
+    timeoutMs: 10 * MINUTES,
   });
   return { text, model: modelInUse() };
 }
+synthesize.maxRetries = 7;
 
 /** Inside a workflow the clock is that of the log: the same at every replay. */
 function now(): string {

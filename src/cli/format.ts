@@ -49,6 +49,12 @@ export function alignPairs(pairs: readonly (readonly [string, string])[], indent
   );
 }
 
+/** Lines of several columns, each as wide as it has to be. */
+export function alignColumns(rows: readonly (readonly string[])[], indent = ''): string[] {
+  const width = (column: number) => Math.max(...rows.map((row) => row[column]?.length ?? 0));
+  return rows.map((row) => (indent + row.map((cell, column) => cell.padEnd(width(column))).join('  ')).trimEnd());
+}
+
 function count(n: number): string {
   return n.toLocaleString('en');
 }

@@ -1,6 +1,7 @@
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated } from '../model/simulated-api.ts';
-import { readUsage, type RunUsage } from '../postgres/model-usage.ts';
+import { readCalls, readUsage, type CallRecord, type RunUsage } from '../postgres/model-usage.ts';
+import { describeCalls } from './calls.ts';
 import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
 import { findWorkers, type WorkerEntry } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
@@ -38,15 +39,16 @@ export async function answerRunStatus({ pool, world, config, now }: RunningWorld
   ]);
   const run = runs[0];
   if (!run) throw new ConfigError(`There is no run ${runId} with the job prefix "${jobPrefix}".`);
-  const [activities, usage, { error }] = await Promise.all([
+  const [activities, usage, calls, { error }] = await Promise.all([
     readActivities(world, runId),
     readUsage(pool, runId),
+    readCalls(pool, runId),
     world.runs.get(runId, { resolveData: 'all' }),
   ]);
   const stranded = isStranded(run, workers);
   return {
-    text: describeInFull(run, { activities, usage, stranded, error: error?.message, now: now() }),
-    document: { ...summarize(run), waitsForWorker: stranded, error: error?.message, usage, activities },
+    text: describeInFull(run, { activities, usage, calls, stranded, error: error?.message, now: now() }),
+    document: { ...summarize(run), waitsForWorker: stranded, error: error?.message, usage, calls, activities },
   };
 }
 
@@ -100,13 +102,14 @@ function describeCurrent({ status, runningSteps, queuedSteps, hooks, timerMs }: 
 interface Details {
   activities: Activity[];
   usage: RunUsage;
+  calls: CallRecord[];
   stranded: boolean;
   error: string | undefined;
   /** By the database's clock, as the times are. */
   now: number;
 }
 
-function describeInFull(run: RunOverview, { activities, usage, stranded, error, now }: Details): string {
+function describeInFull(run: RunOverview, { activities, usage, calls, stranded, error, now }: Details): string {
   const { runId, workflowName, status, deploymentId, ageMs, createdAt } = run;
   const ended = run.completedAt !== null;
   const facts: [string, string][] = [
@@ -126,6 +129,7 @@ function describeInFull(run: RunOverview, { activities, usage, stranded, error, 
     ...(stranded ? [`  ${waitsForCode(run)}`] : []),
     '',
     ...alignPairs(steps),
+    ...describeCalls(calls),
   ].join('\n');
 }
 

@@ -52,7 +52,6 @@ const BY_CATEGORY: Partial<Record<string, Failure>> = {
   max_output_tokens: TOO_LONG,
   rate_limit: RATE_LIMIT,
   overloaded: OVERLOADED,
-  server_error: SERVER,
   error_max_turns: TOO_MANY_TURNS,
   error_max_structured_output_retries: SHAPE,
 };

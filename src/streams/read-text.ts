@@ -40,7 +40,7 @@ export async function* readText(
  * Tells chunks that count from those that came again, or late, from an execution that was given up.
  * @param hasSeen whether the reader has seen what comes before the first one
  */
-export function createJudge(hasSeen: boolean): (chunk: TextChunk, index: number) => TextPiece | undefined {
+function createJudge(hasSeen: boolean): (chunk: TextChunk, index: number) => TextPiece | undefined {
   let seen = hasSeen;
   let last = { attempt: 0, index: -1 };
   return ({ attempt, index, text, superseded }, indexInStream) => {

@@ -92,6 +92,7 @@ test('after Ctrl+C it says how to go on, and goes on without a gap', async () =>
   const rest = await run(attach(app, runId, '--from', from));
 
   expect(Number(from)).toBeGreaterThan(0);
+  expect(reader.stderr).not.toMatch(/did not stop in time|^\s+at /m);
   expect(reader.stdout + rest.stdout).toBe(TEXT);
 });
 

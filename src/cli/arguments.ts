@@ -38,7 +38,7 @@ const OPTIONS = {
   reason: { type: 'string', value: 'TEXT', does: 'why the report is rejected' },
   'older-than': { type: 'string', value: 'AGE', does: 'runs that ended longer ago than this: 30d, 12h, 2w' },
   'dry-run': { type: 'boolean', value: '', does: 'say what would be removed, and remove nothing' },
-  json: { type: 'boolean', value: '', does: 'one JSON document on stdout, everything else on stderr' },
+  json: { type: 'boolean', value: '', does: 'JSON on stdout (attach: one per line), the rest on stderr' },
   verbose: { type: 'boolean', value: '', does: 'say what the queue and the provider do' },
   help: { type: 'boolean', value: '', short: 'h', does: 'this text' },
 } as const;

@@ -3,8 +3,8 @@ import type { WorkflowRun } from '@workflow/world';
 import { isSimulated } from '../model/simulated-api.ts';
 import { readUsage, type RunUsage } from '../postgres/model-usage.ts';
 import { getCurrent } from '../runtime/current-world.ts';
-import type { TextChunk } from '../streams/run-stream.ts';
 import { followEvents } from './run-events.ts';
+import { followText } from './follow-text.ts';
 import { createProgress } from './progress.ts';
 import type { Output } from './output.ts';
 
@@ -30,7 +30,7 @@ export async function followRun(
   using progress = createProgress(output, now);
   const [run] = await Promise.all([
     followEvents(world, runId, progress.show),
-    streams ? followStream(runId, output.stream) : undefined,
+    streams ? followText(world, runId, output) : undefined,
   ]);
   const finished: FinishedRun = {
     runId,
@@ -42,15 +42,4 @@ export async function followRun(
   };
   if (run.status === 'completed') return { ...finished, result: await getRun(runId).returnValue };
   return { ...finished, error: run.error?.message ?? `The run was ${run.status}.` };
-}
-
-/** Shows the run's stream as it is written. Where a step was repeated, what it wrote before does not count. */
-async function followStream(runId: string, show: (text: string) => void): Promise<void> {
-  let last = { attempt: 0, index: -1 };
-  for await (const { attempt, index, text } of getRun(runId).getReadable<TextChunk>()) {
-    if (attempt < last.attempt || (attempt === last.attempt && index <= last.index)) continue;
-    if (last.attempt > 0 && attempt > last.attempt) show('\n\n↻ The step was interrupted; from its beginning:\n\n');
-    show(text);
-    last = { attempt, index };
-  }
 }

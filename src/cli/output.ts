@@ -17,13 +17,15 @@ export interface Output {
   countdown(text: string | undefined): void;
   /** A piece of the report as it is written; nothing with --json. */
   stream(text: string): void;
+  /** One of many documents, on a line of its own; nothing without --json. */
+  line(document: unknown): void;
   /** The result of the program: text, or a document with --json. */
   result(answer: Answer): void;
 }
 
 const CLEAR_LINE = '\r\x1b[K';
 
-/** With `json`, stdout is one JSON document and nothing else, whatever the libraries log. */
+/** With `json`, stdout is JSON and nothing else, whatever the libraries log. */
 export function createOutput(json: boolean): Output {
   // Notes, warnings of libraries and stray console.log calls: all of that is log.
   globalThis.console = new Console(process.stderr, process.stderr);
@@ -55,6 +57,9 @@ export function createOutput(json: boolean): Output {
       if (!midLine) freshLine();
       stdout.write(text);
       midLine = !text.endsWith('\n');
+    },
+    line(document) {
+      if (json) stdout.write(`${JSON.stringify(document)}\n`);
     },
     result({ text, document }) {
       freshLine();

@@ -1,3 +1,4 @@
+import type { Pool } from 'pg';
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated } from '../model/simulated-api.ts';
 import { readCalls, readUsage, type CallRecord, type RunUsage } from '../postgres/model-usage.ts';
@@ -33,12 +34,7 @@ export async function answerStatus({ pool, config, now }: RunningWorld, limit: n
  */
 export async function answerRunStatus({ pool, world, config, now }: RunningWorld, runId: string): Promise<Answer> {
   const { jobPrefix } = config;
-  const [workers, { runs }] = await Promise.all([
-    findWorkers(pool, jobPrefix),
-    listRuns(pool, { jobPrefix, limit: 1, runId }),
-  ]);
-  const run = runs[0];
-  if (!run) throw new ConfigError(`There is no run ${runId} with the job prefix "${jobPrefix}".`);
+  const [workers, run] = await Promise.all([findWorkers(pool, jobPrefix), findRun(pool, jobPrefix, runId)]);
   const [activities, usage, calls, { error }] = await Promise.all([
     readActivities(world, runId),
     readUsage(pool, runId),
@@ -58,8 +54,15 @@ function summarize({ deploymentId, workflowName, ...run }: RunOverview) {
   return { ...run, workflow: shortName(workflowName), runningSteps, queuedSteps, deploymentId, model };
 }
 
+/** @throws ConfigError if the job prefix has no such run */
+export async function findRun(pool: Pool, jobPrefix: string, runId: string): Promise<RunOverview> {
+  const { runs } = await listRuns(pool, { jobPrefix, limit: 1, runId });
+  if (!runs[0]) throw new ConfigError(`There is no run ${runId} with the job prefix "${jobPrefix}".`);
+  return runs[0];
+}
+
 /** Not ended, and nobody is there who could replay it. */
-function isStranded({ status, deploymentId }: RunOverview, workers: readonly WorkerEntry[]): boolean {
+export function isStranded({ status, deploymentId }: RunOverview, workers: readonly WorkerEntry[]): boolean {
   const ended = status !== 'pending' && status !== 'running';
   return !ended && !workers.some(({ deployments }) => deployments.includes(deploymentId));
 }
@@ -84,7 +87,7 @@ function describeRun(run: RunOverview, workers: readonly WorkerEntry[]): string[
   return current ? [line, `  ${current}`] : [line];
 }
 
-function waitsForCode({ deploymentId }: RunOverview): string {
+export function waitsForCode({ deploymentId }: RunOverview): string {
   return `⚠ waits for a worker with the code ${deploymentId}`;
 }
 

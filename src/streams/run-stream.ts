@@ -46,8 +46,7 @@ export interface RunStream {
  */
 export function openRunStream(namespace = ''): RunStream {
   const step = currentStep();
-  const suffix = namespace && `_${Buffer.from(namespace).toString('base64url')}`;
-  const name = `${step.runId.replace('wrun_', 'strm_')}_user${suffix}`;
+  const name = nameOfStream(step.runId, namespace);
   const world = currentWorld();
   let unsent = '';
   let index = 0;
@@ -100,6 +99,12 @@ export function openRunStream(namespace = ''): RunStream {
       step.endingStreams.add(name);
     },
   };
+}
+
+/** As the runtime names it. */
+export function nameOfStream(runId: string, namespace = ''): string {
+  const suffix = namespace && `_${Buffer.from(namespace).toString('base64url')}`;
+  return `${runId.replace('wrun_', 'strm_')}_user${suffix}`;
 }
 
 /** Chunks differ, if only in their index. */

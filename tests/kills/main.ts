@@ -12,7 +12,7 @@ import { KILLS_USAGE, parseKillsCommand, type KillsCommand } from './arguments.t
 import { createCrew, type Crew } from './crew.ts';
 import { measure, type Blow, type Measurement } from './measure.ts';
 import { createReport, describeReport } from './report.ts';
-import { createDatabase, createStarter } from './setting.ts';
+import { createDatabase, createStarter } from '../support/setting.ts';
 import { SITUATIONS } from './situations.ts';
 
 /** Two are struck before others are started: one with two left, and one with one left. */

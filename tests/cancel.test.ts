@@ -1,18 +1,17 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { createApplication, type Application } from './support/application.ts';
+import { createCheckout } from './support/checkout.ts';
 import { clisOf, LONG_TEXT, msUntilKilled, openJobs } from './support/long-answers.ts';
 import { runningClis } from './support/processes.ts';
 import { PROJECT, run, startCommand, startProgram } from './support/program.ts';
 import { until } from './support/until.ts';
 
-const cancel = (app: Application, ...args: string[]) =>
-  run(startProgram(join(PROJECT, 'index.ts'), ['cancel', ...args], { env: app.env }));
-const official = (app: Application, ...args: string[]) => {
-  const env = { ...app.env, WORKFLOW_TARGET_WORLD: './world-config.ts', WORKFLOW_NO_UPDATE_CHECK: '1' };
-  return run(startCommand('npx', ['workflow', 'cancel', ...args], { env }));
-};
+const INDEX = join(PROJECT, 'index.ts');
+
+const cancel = (app: Application, ...args: string[]) => run(startProgram(INDEX, ['cancel', ...args], { env: app.env }));
 
 const statusOf = async (app: Application, runId: string) =>
   (await app.query<{ status: string }>('SELECT status::text FROM workflow_runs WHERE id = $1', [runId]))[0]?.status;
@@ -32,6 +31,8 @@ test('cancel RUN_ID kills the model call of another process, and nothing of the 
   expect(cancelled.stdout).toContain('1 step was being executed (generateReport): its model call is killed.');
   expect(cancelled.stdout).toMatch(/After [\d.]+ s, nobody works on it any more/);
   expect(await openJobs(app, runId)).toEqual([]);
+  const status = await run(startProgram(INDEX, ['status', runId], { env: app.env }));
+  expect(status.stdout).toMatch(/✗ generateReport +cut off after/);
   const again = await cancel(app, runId, '--json');
   expect(again.exitCode).toBe(0);
   expect(JSON.parse(again.stdout)).toMatchObject({ runId, status: 'cancelled', isNew: false, runningSteps: [] });
@@ -137,25 +138,35 @@ test('when a run completes while it is being cancelled, the command says so', as
 
 test('the official `workflow cancel` kills the model calls of one run, or of all that are running', async () => {
   const app = await createApplication();
-  const worker = await app.startWorker();
+  const worker = await app.startWorker({ WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '2' });
+  const { checkout } = await createCheckout(0o755);
+  const variables = { ...app.env, WORKFLOW_TARGET_WORLD: './world-config.ts', WORKFLOW_NO_UPDATE_CHECK: '1' };
+  const official = (env: Record<string, string>, ...args: string[]) =>
+    run(startCommand('npx', ['workflow', 'cancel', ...args], { env, cwd: checkout }));
   const start = async () => (await app.start('multiAgentResearchWorkflow', [LONG_TEXT]))[0]!;
   const single = await start();
-  const clis = await clisOf([worker], 3);
-  const [one] = await Promise.all([official(app, single), msUntilKilled(app, single, clis)]);
+  const clis = await clisOf([worker], 2);
+  const [one] = await Promise.all([official(variables, single), msUntilKilled(app, single, clis)]);
 
   expect(one.exitCode).toBe(0);
   expect(one.stdout).toContain(`Cancelled run ${single}`);
   const [first, second] = [await start(), await start()];
-  const more = await clisOf([worker], 6);
+  const more = await clisOf([worker], 2);
+  await writeFile(
+    join(checkout, '.env'),
+    Object.entries(variables)
+      .map((pair) => pair.join('='))
+      .join('\n'),
+  );
   const [bulk] = await Promise.all([
-    official(app, '--status=running', '-y'),
+    official({}, '--status=running', '-y'),
     ...[first, second].map((runId) => msUntilKilled(app, runId, more)),
   ]);
   expect(bulk.exitCode).toBe(0);
   expect(bulk.stdout).toContain('Done: 2 cancelled');
   // The tool ends before it writes its errors; --verbose writes them at once.
   await app.query(`UPDATE workflow_runs SET status = 'completed' WHERE id = $1`, [first]);
-  const failed = await official(app, first, '--verbose');
+  const failed = await official(variables, first, '--verbose');
   expect(failed.exitCode).toBe(1);
   expect(failed.stderr).toContain('Cannot transition run from terminal state "completed"');
   expect(worker.stderr).toBe('');

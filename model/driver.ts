@@ -63,11 +63,11 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
       if (event) act(`writes ${event.type}`, (s, it) => writeEvent(s, model, it, event));
       break;
     }
-    case 'cancel':
-      act('cancels the jobs of unfinished steps', (s, it) => {
+    case 'clear':
+      act('takes the queued jobs of unfinished steps away', (s, it) => {
         for (let n = s.jobs.length - 1; n >= 0; n -= 1) {
-          const { key } = s.jobs[n]!;
-          if (key !== RUN && s.log.steps[key - 1] !== DONE) removeJob(s, n);
+          const { key, state: at } = s.jobs[n]!;
+          if (key !== RUN && at !== 'active' && s.log.steps[key - 1] !== DONE) removeJob(s, n);
         }
         it.at = 'park';
       });
@@ -177,7 +177,7 @@ function park(state: State, model: Model, driver: Driver, worker: Worker): void 
 function goOn(state: State, model: Model, worker: Worker): void {
   const driver = worker.driver!;
   if (driver.at === 'write' && driver.ended) {
-    driver.at = driver.aborted ? 'read' : 'cancel';
+    driver.at = driver.aborted ? 'read' : 'clear';
   }
   if (driver.at === 'write' && !nextEvent(state, model, driver.saw)) driver.at = driver.aborted ? 'read' : 'dispatch';
   if (driver.at === 'dispatch') dispatch(model, worker, driver);

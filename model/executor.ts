@@ -30,6 +30,8 @@ export function executorActions(state: State, model: Model, executor: Executor):
       });
     else act(`aborts ${name}`, (_s, _it, worker) => end(worker));
   }
+  if (executor.at === 'run' && !aborted && state.ended)
+    act(`learns that the run of ${name} has ended`, (_, it) => (it.at = 'complete'));
 
   switch (executor.at) {
     case 'claim':

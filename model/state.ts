@@ -73,7 +73,7 @@ export interface Driver {
     | 'begin'
     | 'load'
     | 'write'
-    | 'cancel'
+    | 'clear'
     | 'dispatch'
     | 'wait'
     | 'park'

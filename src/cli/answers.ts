@@ -1,6 +1,7 @@
 import { runWorld, type RunningWorld, type WorldConfig } from '../../world-config.ts';
 import type { Command, Mode } from './arguments.ts';
 import { answerAttach } from './attach.ts';
+import { answerCancel } from './cancel.ts';
 import type { Answer, Output } from './output.ts';
 import { answerPrune } from './prune.ts';
 import { answerRedrive } from './redrive.ts';
@@ -20,6 +21,7 @@ type Answering = (world: RunningWorld, question: Question) => Promise<Answer | n
 const ANSWERS: Partial<Record<Mode, Answering>> = {
   status: (world, { runId, limit }) => (runId ? answerRunStatus(world, runId) : answerStatus(world, limit)),
   attach: answerAttach,
+  cancel: (world, { runId }) => answerCancel(world, runId),
   redrive: (world, { runId }) => answerRedrive(world, runId),
   prune: (world, question) => answerPrune(world, question, question.stopping),
 };

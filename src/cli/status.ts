@@ -125,7 +125,7 @@ function describeInFull(run: RunOverview, { activities, usage, calls, stranded, 
     ...describeUsage(usage, isSimulated(deploymentId) ? 'simulated' : 'claude'),
   ];
   if (error) facts.push(['error', error]);
-  const steps = activities.map((activity) => describeActivity(activity, new Date(now)));
+  const steps = activities.map((activity) => describeActivity(activity, new Date(now), run.completedAt));
   return [
     shortName(workflowName),
     ...alignPairs(facts),
@@ -148,8 +148,12 @@ const MARKS: Record<Activity['state'], string> = {
 function describeActivity(
   { state, name, kind, executions, createdAt, startedAt, endedAt, dueAt, error }: Activity,
   now: Date,
+  runEndedAt: Date | null,
 ): [string, string] {
-  const label = `${MARKS[state]} ${kind === 'hook' ? `hook ${name}` : name}`;
+  const title = kind === 'hook' ? `hook ${name}` : name;
+  const isOver = state === 'completed' || state === 'failed';
+  if (runEndedAt && !isOver) return [`✗ ${title}`, `cut off after ${formatSpan(startedAt ?? createdAt, runEndedAt)}`];
+  const label = `${MARKS[state]} ${title}`;
   const parts: string[] = [];
   if (state === 'running' && startedAt) parts.push(`for ${formatSpan(startedAt, now)}`);
   else if (endedAt) parts.push(formatSpan(startedAt ?? createdAt, endedAt));

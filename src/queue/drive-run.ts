@@ -11,6 +11,7 @@ import type { JobData } from './messages.ts';
 import type { Report, Trace } from './report.ts';
 import { replayRun } from './replay-run.ts';
 import { createRunSteps } from './run-steps.ts';
+import type { RunWatch } from './run-watch.ts';
 import type { Slots } from './slots.ts';
 
 /** A job cannot be active for more than a day; a run may be. */
@@ -27,6 +28,7 @@ export interface DriverContext {
   queues: QueueNames;
   deploymentId: string;
   stepSlots: Slots;
+  runWatch: RunWatch;
   /** Whether this process has nothing but this run, and executes all of its steps: workers died of it. */
   alone: boolean;
   log(line: string): void;
@@ -79,7 +81,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       steps.abort();
-      await jobs.cancelSteps(queues.steps, runId);
+      await jobs.removeQueuedSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
     if (!steps.executing && replay.requestedSteps.length > 0 && performance.now() - startedAt > HAND_OVER_AFTER_MS) {

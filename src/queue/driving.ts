@@ -8,6 +8,7 @@ import { keepJobLocks } from './job-locks.ts';
 import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
 import { createLeases, type Leases } from './leases.ts';
 import { createReport } from './report.ts';
+import { createRunWatch } from './run-watch.ts';
 import { createSlots, type Slots } from './slots.ts';
 
 export interface DrivingOptions {
@@ -40,6 +41,7 @@ export function createDriving(options: DrivingOptions): Driving {
   const { boss, pool, listener, session, jobs, jobPrefix, concurrency } = options;
   const leases = createLeases(boss);
   const stepSlots = createSlots(concurrency);
+  const runWatch = createRunWatch(pool);
   const locks = session && keepJobLocks(session, leases.heldJobIds);
   const driven = new Map<string, () => void>();
   const stopListening = listener.on(WAKE_CHANNEL, (runId) => {
@@ -50,6 +52,7 @@ export function createDriving(options: DrivingOptions): Driving {
     pool,
     jobs,
     stepSlots,
+    runWatch,
     pollIntervalMs: listener.pollIntervalMs,
     log: options.log,
     report: createReport(options.log),
@@ -77,6 +80,7 @@ export function createDriving(options: DrivingOptions): Driving {
     stop() {
       stopListening();
       locks?.stop();
+      runWatch[Symbol.dispose]();
       leases[Symbol.dispose]();
     },
   };

@@ -3,8 +3,9 @@ import type { Pool } from 'pg';
 import { closeModelCalls, type CallEnd } from '../postgres/model-calls.ts';
 import { retryTransient } from '../postgres/transient.ts';
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
-import type { Trace } from './report.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
+import type { Trace } from './report.ts';
+import type { RunWatch } from './run-watch.ts';
 
 /** What a step that has ended already waits for the ledger. */
 const LEDGER_PATIENCE_MS = 1_000;
@@ -14,6 +15,7 @@ interface Circumstances {
   deploymentId: string;
   /** Whether this process has nothing else to do. */
   alone: boolean;
+  runWatch: RunWatch;
   trace: Trace;
   /** Fires when the result is not wanted any more; by default that of the lease. */
   signal?: AbortSignal;
@@ -21,14 +23,15 @@ interface Circumstances {
 
 /**
  * Executes a step under a lease: the run's, or that of its own job.
- * @returns after how many seconds it is to be executed again, if it is
+ * @returns after how many seconds it is to be executed again, if it is; never once its run has ended
  * @throws LeaseLostError when somebody else executes it; any other error: deliver it again
  */
 export async function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
-  { pool, deploymentId, alone, trace, signal = lease.signal }: Circumstances,
+  { pool, deploymentId, alone, runWatch, trace, signal = lease.signal }: Circumstances,
 ): Promise<Redelivery> {
+  using run = runWatch.watch(payload.workflowRunId);
   const scope: StepScope = {
     kind: 'step',
     runId: payload.workflowRunId,
@@ -36,7 +39,7 @@ export async function executeStep(
     deploymentId,
     lease,
     alone,
-    signal,
+    signal: AbortSignal.any([signal, run.signal]),
     execution: 0,
     attempt: 0,
     beganAt: 0,
@@ -46,11 +49,16 @@ export async function executeStep(
   const delivery = { attempt: lease.retryCount + 1, id: payload.stepId };
   trace(`Step ${payload.stepId}: executing ${queueName.split('//').at(-1)} of ${payload.workflowRunId}`);
   try {
-    return await runInScope(scope, () => deliver('step', queueName, payload, delivery));
+    const again = await runInScope(scope, () => deliver('step', queueName, payload, delivery));
+    if (!run.signal.aborted) return again;
+  } catch (error) {
+    if (!run.signal.aborted) throw error;
   } finally {
     // Of an execution that was aborted: no event takes them along.
     if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);
   }
+  trace(`Step ${payload.stepId}: cut off (${run.signal.reason})`);
+  return undefined;
 }
 
 async function closeInTime(pool: Pool, calls: ReadonlyMap<string, CallEnd>): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import type { QueueNames } from './boss.ts';
 
 /** Queued or active, in the words of the index that makes `exclusive` exclusive; `findJobs` would read the finished jobs too. */
 const IS_OPEN = `j.state <= 'active' AND j.policy = 'exclusive'`;
@@ -10,8 +11,10 @@ export interface JobTable {
   isHeld(queue: string, attempt: { id: string; retryCount: number }): Promise<boolean>;
   /** Takes a step's job out of the queue, unless somebody holds it: then false. */
   takeQueuedStep(queue: string, stepId: string): Promise<boolean>;
-  /** The jobs of the unfinished steps of a run. */
-  findStepJobs(queue: string, runId: string): Promise<string[]>;
+  /** Takes the steps of a run that has ended out of their queue; who executes one, learns of the end by itself. */
+  removeQueuedSteps(queue: string, runId: string): Promise<void>;
+  /** Whether somebody drives the run, or executes a step of it. */
+  isWorkedOn(queues: Pick<QueueNames, 'flows' | 'steps'>, runId: string): Promise<boolean>;
   /** Of the given steps, those that are not finished and have no job in the queue. */
   findLostSteps(queue: string, stepIds: readonly string[]): Promise<string[]>;
 }
@@ -41,13 +44,19 @@ export function createJobTable(pool: Pool, queueSchema: string): JobTable {
     isHeld: (queue, { id, retryCount }) =>
       exists(`j.name = $1 AND j.id = $2 AND j.retry_count = $3 AND j.state = 'active'`, [queue, id, retryCount]),
 
-    findStepJobs: (queue, runId) =>
-      ids(
-        `SELECT j.id FROM workflow.workflow_steps s
-         JOIN ${queueSchema}.job j ON j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id AND ${IS_OPEN}
-         WHERE s.run_id = $2 AND s.status IN ('pending', 'running')`,
+    async removeQueuedSteps(queue, runId) {
+      await pool.query(
+        `DELETE FROM ${queueSchema}.job j USING workflow.workflow_steps s
+         WHERE s.run_id = $2 AND s.status IN ('pending', 'running')
+           AND j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id AND ${IS_OPEN} AND j.state < 'active'`,
         [queue, runId],
-      ),
+      );
+    },
+
+    isWorkedOn: async ({ flows, steps }, runId) => {
+      const job = `SELECT FROM ${queueSchema}.job WHERE name = ANY ($1) AND group_id = $2 AND state = 'active' LIMIT 1`;
+      return (await pool.query(job, [[flows, steps], runId])).rowCount === 1;
+    },
 
     findLostSteps: (queue, stepIds) =>
       ids(

@@ -33,8 +33,6 @@ export interface Jobs extends JobTable {
    * outdated by the time of the next; every way out of it was true at one moment after the event.
    */
   wake(queue: string, runId: string, data: JobData): Promise<void>;
-  /** Takes the steps of a run that has ended out of their queue; who executes one loses its lease. */
-  cancelSteps(queue: string, runId: string): Promise<void>;
   /**
    * Puts a step into its queue, unless it is there or being executed.
    * @param driver the run's lease, when its driver sends: one that was stopped for a while would else
@@ -109,11 +107,6 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
           if (await table.isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);
         }
       }),
-
-    async cancelSteps(queue, runId) {
-      const ids = await table.findStepJobs(queue, runId);
-      if (ids.length > 0) await boss.cancel(queue, ids);
-    },
 
     sendStep: (queue, stepId, data, delaySeconds, driver) =>
       patiently(() =>

@@ -1,0 +1,51 @@
+import type { Pool } from 'pg';
+import { findEndedRuns } from '../postgres/ended-runs.ts';
+
+const LOOK_INTERVAL_MS = 500;
+const LOOK_PATIENCE_MS = 5_000;
+
+export interface RunWatch extends Disposable {
+  /** Watches the run of something that is executed here, until that is disposed. */
+  watch(runId: string): WatchedRun;
+}
+
+export interface WatchedRun extends Disposable {
+  /** Fires when the run has ended; `reason` says how: `run cancelled`, `run completed`, `run failed`, `run gone`. */
+  signal: AbortSignal;
+}
+
+/**
+ * Asks which runs have ended whose steps this process executes, one statement for all of them. Asking,
+ * because nobody else can be relied on: notifications do not pass a pooler, the run may have no driver
+ * at the moment, and another tool that cancels it tells nobody.
+ */
+export function createRunWatch(pool: Pool): RunWatch {
+  const watched = new Map<AbortController, string>();
+  let lookBegan = -Infinity;
+
+  async function look(): Promise<void> {
+    const ended = await findEndedRuns(pool, [...new Set(watched.values())]);
+    for (const [aborter, runId] of watched) {
+      const how = ended.get(runId);
+      if (how) aborter.abort(`run ${how}`);
+    }
+  }
+
+  const timer = setInterval(() => {
+    // One that hangs on a dead connection does not keep the next one from trying another.
+    if (watched.size === 0 || performance.now() - lookBegan < LOOK_PATIENCE_MS) return;
+    lookBegan = performance.now();
+    void look()
+      .catch(() => undefined)
+      .finally(() => (lookBegan = -Infinity));
+  }, LOOK_INTERVAL_MS);
+
+  return {
+    watch(runId) {
+      const aborter = new AbortController();
+      watched.set(aborter, runId);
+      return { signal: aborter.signal, [Symbol.dispose]: () => void watched.delete(aborter) };
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}

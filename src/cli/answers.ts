@@ -1,4 +1,5 @@
 import { runWorld, type RunningWorld, type WorldConfig } from '../../world-config.ts';
+import { answerApproval } from './approval.ts';
 import type { Command, Mode } from './arguments.ts';
 import type { Answer, Output } from './output.ts';
 import { answerPrune } from './prune.ts';
@@ -19,6 +20,8 @@ type Answering = (world: RunningWorld, question: Question) => Promise<Answer | n
 const ANSWERS: Partial<Record<Mode, Answering>> = {
   status: (world, { runId, limit }) => (runId ? answerRunStatus(world, runId) : answerStatus(world, limit)),
   redrive: (world, { runId }) => answerRedrive(world, runId),
+  approve: (world, { runId }) => answerApproval(world, runId, { approved: true }),
+  reject: (world, { runId, reason = '' }) => answerApproval(world, runId, { approved: false, reason }),
   prune: (world, question) => answerPrune(world, question, question.stopping),
 };
 

@@ -1,3 +1,4 @@
+import { APPROVAL_PREFIX, approvalCommands } from '../approval/approval.ts';
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated } from '../model/simulated-api.ts';
 import { readUsage, type RunUsage } from '../postgres/model-calls.ts';
@@ -78,7 +79,9 @@ function describeRun(run: RunOverview, workers: readonly WorkerEntry[]): string[
   const line = [runId, shortName(workflowName).padEnd(WORKFLOW_WIDTH), status.padEnd(9), formatDuration(ageMs)].join(
     '  ',
   );
-  const current = isStranded(run, workers) ? waitsForCode(run) : describeCurrent(run);
+  // Whoever waits for approval needs a worker only then: what answers it says so.
+  const isWaitingForCode = isStranded(run, workers) && !run.waitsForApproval;
+  const current = isWaitingForCode ? waitsForCode(run) : describeCurrent(run);
   return current ? [line, `  ${current}`] : [line];
 }
 
@@ -86,15 +89,25 @@ function waitsForCode({ deploymentId }: RunOverview): string {
   return `⚠ waits for a worker with the code ${deploymentId}`;
 }
 
-function describeCurrent({ status, runningSteps, queuedSteps, hooks, timerMs }: RunOverview): string {
+function asksForApproval({ runId }: RunOverview): string {
+  return `⏸ waits for approval: ${approvalCommands(runId).yes} (or reject)`;
+}
+
+function describeCurrent(run: RunOverview): string {
+  const { status, runningSteps, queuedSteps, hooks, timerMs } = run;
   if (status !== 'running' && status !== 'pending') return '';
   const parts = [
     ...runningSteps.map((step) => `→ ${shortName(step)}`),
     ...queuedSteps.map((step) => `↻ ${shortName(step)} is queued`),
-    ...hooks.map((token) => `⏸ waiting for hook ${token}`),
+    ...hooks.filter(isNoApproval).map((token) => `⏸ waiting for hook ${token}`),
   ];
+  if (run.waitsForApproval) parts.push(asksForApproval(run));
   if (timerMs !== null) parts.push(`⏸ waiting: ${timerMs > 0 ? `${formatDuration(timerMs)} left` : 'due now'}`);
   return parts.join(', ') || 'to be taken by a worker';
+}
+
+function isNoApproval(token: string): boolean {
+  return !token.startsWith(APPROVAL_PREFIX);
 }
 
 interface Details {
@@ -123,6 +136,7 @@ function describeInFull(run: RunOverview, { activities, usage, stranded, error, 
   return [
     shortName(workflowName),
     ...alignPairs(facts),
+    ...(run.waitsForApproval ? [`  ${asksForApproval(run)}`] : []),
     ...(stranded ? [`  ${waitsForCode(run)}`] : []),
     '',
     ...alignPairs(steps),

@@ -6,7 +6,7 @@ import { answerPrune } from './prune.ts';
 import { answerRedrive } from './redrive.ts';
 import { answerRunStatus, answerStatus } from './status.ts';
 
-export interface Question extends Command {
+interface Question extends Command {
   runId: string;
   output: Output;
   /** Fires at Ctrl+C. */

@@ -16,7 +16,7 @@ import { getWorldConfig, runWorld, startOnce, stopWorld, type RunningWorld } fro
 const output = createOutput(process.argv.includes('--json'));
 const stopping = listenForShutdown(output.note);
 const interrupted = rejectOnAbort(stopping);
-/** The runs of this call that have not ended. */
+/** The runs of this call that have not ended, and do not wait for somebody. */
 const following = new Set<string>();
 
 try {
@@ -57,7 +57,7 @@ async function main(command: Command): Promise<number> {
 
 interface Example {
   workflow: string;
-  input: string;
+  args: unknown[];
   key: string | undefined;
   streams: boolean;
 }
@@ -65,20 +65,22 @@ interface Example {
 function examplesOf(command: Command, content: string): Example[] {
   const { mode, topic = SAMPLE_TOPIC } = command;
   const [analysisKey, researchKey] = [startKeyOf(command, 'content'), startKeyOf(command, 'research')];
-  const analysis = { workflow: 'contentAnalysisWorkflow', input: content, key: analysisKey, streams: true };
-  const research = { workflow: 'multiAgentResearchWorkflow', input: topic, key: researchKey, streams: false };
+  // Without --approve as ever, so that a key of before finds its run.
+  const args = command.approve ? [content, { approve: true }] : [content];
+  const analysis = { workflow: 'contentAnalysisWorkflow', args, key: analysisKey, streams: true };
+  const research = { workflow: 'multiAgentResearchWorkflow', args: [topic], key: researchKey, streams: false };
   if (mode === 'both') return [analysis, research];
   return mode === 'research' ? [research] : [analysis];
 }
 
-/** Starts the examples at the same time, shows them as they go, and waits for them only. */
+/** Starts the examples at the same time, shows them as they go, and waits for them only; not for somebody's approval. */
 async function runExamples({ workflows }: RunningWorld, examples: Example[]): Promise<number> {
   // Imported late: the runtime looks for the World when it is loaded.
   const { followRun } = await import('./src/cli/follow-run.ts');
 
   const runs = await Promise.all(
-    examples.map(async ({ workflow, input, key, streams }) => {
-      const { runId, isNew } = await begin(workflows[workflow]!, input, key);
+    examples.map(async ({ workflow, args, key, streams }) => {
+      const { runId, isNew } = await begin(workflows[workflow]!, args, key);
       output.note(`${isNew ? 'Started' : 'Found'} ${workflow}: run ${runId}`);
       following.add(runId);
       const run = await followRun({ runId, workflow, streams }, output);
@@ -87,11 +89,11 @@ async function runExamples({ workflows }: RunningWorld, examples: Example[]): Pr
     }),
   );
   output.result({ text: describeRuns(runs), document: { runs } });
-  return runs.every(({ status }) => status === 'completed') ? 0 : 1;
+  return runs.every(({ status, waitsFor }) => status === 'completed' || waitsFor) ? 0 : 1;
 }
 
-async function begin(workflow: { workflowId: string }, input: string, key: string | undefined) {
-  if (key !== undefined) return startOnce(workflow, [input], { key });
+async function begin(workflow: { workflowId: string }, args: unknown[], key: string | undefined) {
+  if (key !== undefined) return startOnce(workflow, args, { key });
   const { start } = await import('workflow/api');
-  return { runId: (await start(workflow, [input])).runId, isNew: true };
+  return { runId: (await start(workflow, args)).runId, isNew: true };
 }

@@ -3,8 +3,9 @@
  * something happened; a function with 'use step' is executed, its result recorded, and never
  * executed again. Begin one with `start()`: called as a plain function, it would not be durable.
  */
-import { getWorkflowMetadata, sleep } from 'workflow';
+import { createHook, getWorkflowMetadata, sleep } from 'workflow';
 import { z } from 'zod';
+import { approvalToken, type Approval } from './src/approval/approval.ts';
 import { answerObject, answerText } from './src/model/answer.ts';
 import { claudeCode, modelInUse } from './src/model/claude-code.ts';
 import { openRunStream } from './src/streams/run-stream.ts';
@@ -27,8 +28,11 @@ type Sentiment = z.infer<typeof sentimentSchema>;
  */
 const MINUTES = 60_000;
 
-/** Sentiment → a wait that survives restarts → topics → a report, streamed as it is written. */
-export async function contentAnalysisWorkflow(content: string) {
+/**
+ * Sentiment → a wait that survives restarts → topics → a report, streamed as it is written → with
+ * `approve`, a wait for somebody's yes or no, for as long as that takes.
+ */
+export async function contentAnalysisWorkflow(content: string, { approve = false } = {}) {
   'use workflow';
 
   const sentiment = await analyzeSentiment(content);
@@ -36,8 +40,9 @@ export async function contentAnalysisWorkflow(content: string) {
   const topics = await extractTopics(content);
   const { text: report, model } = await generateReport(content, sentiment, topics);
 
-  const { workflowRunId } = getWorkflowMetadata();
-  return { content, sentiment, topics, report, completedAt: now(), workflowId: workflowRunId, model };
+  const { workflowRunId: workflowId } = getWorkflowMetadata();
+  const approval = approve && (await createHook<Approval>({ token: approvalToken(workflowId) }));
+  return { content, sentiment, topics, report, completedAt: now(), workflowId, model, ...(approval && { approval }) };
 }
 
 /** Three agents at the same time, on as many workers as there are; a coordinator combines what they found. */

@@ -33,6 +33,7 @@ import { STREAM_CHANNEL } from './src/streams/chunks.ts';
 import { createStreamer } from './src/streams/streamer.ts';
 
 export type { WorldConfig } from './src/config/config.ts';
+export { answerHookOnce, HookAnsweredError, type HookAnswer } from './src/runtime/answer-hook-once.ts';
 export { startOnce, StartKeyConflictError } from './src/runtime/start-once.ts';
 export type { RunningWorld } from './src/runtime/current-world.ts';
 

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { ConfigError } from '../src/config/config.ts';
 import { startOnce } from '../src/runtime/start-once.ts';
 import { createApplication, type Application } from './support/application.ts';
-import type { TestDatabase } from './support/database.ts';
 import { startForgetfulProxy } from './support/forgetful-proxy.ts';
+import { heldUp, holdUp } from './support/hold-up.ts';
 import { PROJECT, run, startProgram, type Program } from './support/program.ts';
 import { areSettled, prune, rowsOf } from './support/runs.ts';
 import { until } from './support/until.ts';
@@ -23,23 +22,6 @@ interface Outcome {
 
 const ask = (app: Application, workflow: string, args: unknown[], key: string) =>
   app.ask<Outcome>('start-once', workflow, JSON.stringify(args), key).then(([outcome]) => outcome!);
-
-/** Lets everybody read a table, and nobody write to it. Returns what lets them go on. */
-async function holdUp({ url }: TestDatabase, table: string): Promise<() => Promise<void>> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  await client.query(`BEGIN; LOCK TABLE ${table} IN SHARE MODE`);
-  return () => client.end();
-}
-
-/** The sessions that wait to write to it. */
-function heldUp({ query }: TestDatabase, table: string): Promise<{ pid: number }[]> {
-  return query(
-    `SELECT pid FROM pg_stat_activity
-     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`,
-    [table],
-  );
-}
 
 // vercel/workflow #85
 test('20 callers in 4 processes use a key at the same moment: they get one run, which is executed once', async () => {

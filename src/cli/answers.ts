@@ -1,4 +1,5 @@
 import { runWorld, type RunningWorld, type WorldConfig } from '../../world-config.ts';
+import { answerApproval } from './approval.ts';
 import type { Command, Mode } from './arguments.ts';
 import { answerAttach } from './attach.ts';
 import { answerCancel } from './cancel.ts';
@@ -7,7 +8,7 @@ import { answerPrune } from './prune.ts';
 import { answerRedrive } from './redrive.ts';
 import { answerRunStatus, answerStatus } from './status.ts';
 
-export interface Question extends Command {
+interface Question extends Command {
   runId: string;
   output: Output;
   /** Fires at Ctrl+C. */
@@ -23,6 +24,8 @@ const ANSWERS: Partial<Record<Mode, Answering>> = {
   attach: answerAttach,
   cancel: (world, { runId }) => answerCancel(world, runId),
   redrive: (world, { runId }) => answerRedrive(world, runId),
+  approve: (world, { runId }) => answerApproval(world, runId, { approved: true }),
+  reject: (world, { runId, reason = '' }) => answerApproval(world, runId, { approved: false, reason }),
   prune: (world, question) => answerPrune(world, question, question.stopping),
 };
 

@@ -28,7 +28,7 @@ export function announceWorker({ config, deploymentId }: RunningWorld): void {
  * @returns says at the end what has become of them
  */
 export async function announceUnfinishedRuns({ config, findUnfinishedRuns, takes }: RunningWorld) {
-  const runs = await findUnfinishedRuns();
+  const runs = (await findUnfinishedRuns()).filter(({ waitsForApproval }) => !waitsForApproval);
   const ours = runs.filter(({ deploymentId }) => takes(deploymentId));
   const others = runs.length - ours.length;
   if (ours.length > 0) {
@@ -39,10 +39,11 @@ export async function announceUnfinishedRuns({ config, findUnfinishedRuns, takes
 
   return async (): Promise<void> => {
     if (ours.length === 0) return;
-    const unfinished = new Set((await findUnfinishedRuns()).map(({ runId }) => runId));
+    const unfinished = new Map((await findUnfinishedRuns()).map((run) => [run.runId, run]));
     for (const { runId } of ours) {
-      if (unfinished.has(runId))
-        config.log(`… ${runId} is not finished yet: another worker, or the next example, goes on with it`);
+      const run = unfinished.get(runId);
+      if (run?.waitsForApproval) config.log(`⏸ ${runId} waits for approval. ${LOOK}`);
+      else if (run) config.log(`… ${runId} is not finished yet: another worker, or the next example, goes on with it`);
       else config.log(`✓ ${runId} is finished too`);
     }
   };

@@ -1,5 +1,6 @@
 import { Console } from 'node:console';
-import type { FinishedRun } from './follow-run.ts';
+import { approvalCommands } from '../approval/approval.ts';
+import type { FollowedRun } from './follow-run.ts';
 import { alignPairs, describeUsage, formatDuration } from './format.ts';
 
 /** Text for people, and a document for programs. */
@@ -69,22 +70,27 @@ export function createOutput(json: boolean): Output {
 }
 
 /** What is shown of runs at their end. */
-export function describeRuns(runs: readonly FinishedRun[]): string {
+export function describeRuns(runs: readonly FollowedRun[]): string {
   return runs.map(describe).join('\n');
 }
 
-function describe({ runId, workflow, status, durationMs, model, usage, result, error }: FinishedRun): string {
+function describe({ waitsFor, ...run }: FollowedRun): string {
+  const { runId, workflow, status, durationMs, model, usage, result, error } = run;
   const mark = status === 'completed' ? '✓' : '✗';
-  const head = `\n${mark} ${workflow} ${status} in ${formatDuration(durationMs)}`;
+  const head = waitsFor
+    ? `\n⏸ ${workflow} waits for ${waitsFor}`
+    : `\n${mark} ${workflow} ${status} in ${formatDuration(durationMs)}`;
   const lines = error
     ? [`  ${error.replaceAll('\n', '\n  ')}`]
-    : Object.entries(result as Record<string, unknown>)
+    : Object.entries((result ?? {}) as Record<string, unknown>)
         .filter(([key]) => !SHOWN_ALREADY.has(key))
         .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`)
         .map((line) => line.replaceAll('\n', '\n  '));
   const facts = alignPairs([['run', runId], ...describeUsage(usage, model)]);
   const look = ['status -- ', 'web -- ', 'inspect -- run '].map((it) => `    npm run postgres-world:${it}${runId}`);
-  return [head, ...lines, ...facts, '', '  Look at it:', ...look].join('\n');
+  const { yes, no } = approvalCommands(runId);
+  const ask = waitsFor ? ['', '  Answer it, once, from anywhere:', `    ${yes}`, `    ${no}`] : [];
+  return [head, ...lines, ...facts, ...ask, '', '  Look at it:', ...look].join('\n');
 }
 
 /** The text that the user gave, the report that was streamed, and what the lines below say. */

@@ -41,6 +41,7 @@ export function createProgress(output: Pick<Output, 'progress' | 'countdown'>, n
 function describe({ kind, name, state, executions, createdAt, startedAt, endedAt, dueAt, error }: Activity): string {
   const took = endedAt ? formatSpan(startedAt ?? createdAt, endedAt) : '';
   if (kind === 'hook') return state === 'waiting' ? `⏸ waiting for hook ${name}` : `✓ hook ${name} is done`;
+  if (kind === 'approval') return state === 'waiting' ? '⏸ waits for approval' : `✓ answered after ${took}`;
   if (kind === 'wait') {
     return state === 'waiting' ? `⏸ waiting for ${formatSpan(createdAt, dueAt ?? createdAt)}` : `✓ waited for ${took}`;
   }

@@ -22,11 +22,15 @@ export async function readActivities(world: World, runId: string): Promise<Activ
   return Promise.all(timeline.activities.map((activity) => withReason(world, runId, activity)));
 }
 
-/** Reads the log as it grows, also while the database is away for a moment. */
+/**
+ * Reads the log as it grows, also while the database is away for a moment.
+ * @param isParked whether the run, which waits for approval, waits for nothing else: it is not followed any more
+ */
 export async function followEvents(
   world: World,
   runId: string,
   onChange: (activity: Activity) => void,
+  isParked: () => Promise<boolean>,
 ): Promise<WorkflowRun> {
   const timeline = createTimeline();
   let cursor: string | null = null;
@@ -39,6 +43,8 @@ export async function followEvents(
       if (activity) onChange(await withReason(world, runId, activity));
     }
     if (events.length > 0) continue;
+    const isAsking = timeline.activities.some(({ kind, state }) => kind === 'approval' && state === 'waiting');
+    if (isAsking && (await isParked().catch(undefinedWhileAway))) break;
     await delay(POLL_INTERVAL_MS);
     silentMs += POLL_INTERVAL_MS;
     if (cursor === null || silentMs < SILENCE_MS) continue;

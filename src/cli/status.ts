@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { APPROVAL_PREFIX, approvalCommands } from '../approval/approval.ts';
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated } from '../model/simulated-api.ts';
 import { readCalls, readUsage, type CallRecord, type RunUsage } from '../postgres/model-usage.ts';
@@ -83,7 +84,9 @@ function describeRun(run: RunOverview, workers: readonly WorkerEntry[]): string[
   const line = [runId, shortName(workflowName).padEnd(WORKFLOW_WIDTH), status.padEnd(9), formatDuration(ageMs)].join(
     '  ',
   );
-  const current = isStranded(run, workers) ? waitsForCode(run) : describeCurrent(run);
+  // Whoever waits for approval needs a worker only then: what answers it says so.
+  const isWaitingForCode = isStranded(run, workers) && !run.waitsForApproval;
+  const current = isWaitingForCode ? waitsForCode(run) : describeCurrent(run);
   return current ? [line, `  ${current}`] : [line];
 }
 
@@ -91,15 +94,25 @@ export function waitsForCode({ deploymentId }: RunOverview): string {
   return `⚠ waits for a worker with the code ${deploymentId}`;
 }
 
-function describeCurrent({ status, runningSteps, queuedSteps, hooks, timerMs }: RunOverview): string {
+function asksForApproval({ runId }: RunOverview): string {
+  return `⏸ waits for approval: ${approvalCommands(runId).yes} (or reject)`;
+}
+
+function describeCurrent(run: RunOverview): string {
+  const { status, runningSteps, queuedSteps, hooks, timerMs } = run;
   if (status !== 'running' && status !== 'pending') return '';
   const parts = [
     ...runningSteps.map((step) => `→ ${shortName(step)}`),
     ...queuedSteps.map((step) => `↻ ${shortName(step)} is queued`),
-    ...hooks.map((token) => `⏸ waiting for hook ${token}`),
+    ...hooks.filter(isNoApproval).map((token) => `⏸ waiting for hook ${token}`),
   ];
+  if (run.waitsForApproval) parts.push(asksForApproval(run));
   if (timerMs !== null) parts.push(`⏸ waiting: ${timerMs > 0 ? `${formatDuration(timerMs)} left` : 'due now'}`);
   return parts.join(', ') || 'to be taken by a worker';
+}
+
+function isNoApproval(token: string): boolean {
+  return !token.startsWith(APPROVAL_PREFIX);
 }
 
 interface Details {
@@ -129,6 +142,7 @@ function describeInFull(run: RunOverview, { activities, usage, calls, stranded, 
   return [
     shortName(workflowName),
     ...alignPairs(facts),
+    ...(run.waitsForApproval ? [`  ${asksForApproval(run)}`] : []),
     ...(stranded ? [`  ${waitsForCode(run)}`] : []),
     '',
     ...alignPairs(steps),

@@ -1,8 +1,9 @@
 import type { Event } from '@workflow/world';
+import { APPROVAL_PREFIX } from '../approval/approval.ts';
 
 /** Something that a run does or waits for, as its event log tells it. */
 export interface Activity {
-  kind: 'step' | 'wait' | 'hook';
+  kind: 'step' | 'wait' | 'hook' | 'approval';
   /** The event log's correlation id. */
   id: string;
   /** The step's function, or the hook's token. */
@@ -56,10 +57,15 @@ function begin({ createdAt, ...event }: Event): Activity | undefined {
     case 'wait_created':
       return { ...common, kind: 'wait', name: 'wait', state: 'waiting', dueAt: new Date(event.eventData.resumeAt) };
     case 'hook_created':
-      return { ...common, kind: 'hook', name: event.eventData.token, state: 'waiting' };
+      return { ...common, ...describeHook(event.eventData.token), state: 'waiting' };
     default:
       return undefined;
   }
+}
+
+function describeHook(token: string): Pick<Activity, 'kind' | 'name'> {
+  if (token.startsWith(APPROVAL_PREFIX)) return { kind: 'approval', name: 'approval' };
+  return { kind: 'hook', name: token };
 }
 
 function change(activity: Activity, { createdAt, ...event }: Event): void {
@@ -72,6 +78,10 @@ function change(activity: Activity, { createdAt, ...event }: Event): void {
       return;
     case 'step_failed':
       Object.assign(activity, { state: 'failed', endedAt: createdAt });
+      return;
+    case 'hook_received':
+      // Others may take more than one.
+      if (activity.kind === 'approval') Object.assign(activity, { state: 'completed', endedAt: createdAt });
       return;
     case 'step_completed':
     case 'wait_completed':

@@ -1,9 +1,9 @@
 import { alignPairs, describeUsage, formatDuration } from '../cli/format.ts';
-import type { FinishedRun } from '../cli/follow-run.ts';
+import type { FollowedRun } from '../cli/follow-run.ts';
 import type { CrashReport, StepReport } from './report.ts';
 
 export interface CrashOutcome extends CrashReport {
-  run: FinishedRun;
+  run: FollowedRun;
   jobPrefix: string;
   killedPid: number;
   otherPid: number;

@@ -7,6 +7,7 @@ import { endStream } from '../streams/chunks.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { createEventOrder } from './event-order.ts';
 import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
+import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { closeLostCalls, closeModelCalls } from './model-calls.ts';
 import { transaction } from './pool.ts';
@@ -43,13 +44,14 @@ export interface EventsOptions {
   onCancelled(runId: string): Promise<void>;
 }
 
-type Params = CreateEventParams & StartKeyParams;
+type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
 
 /**
  * The events of world-postgres, each in one transaction with everything that belongs to it
  * (see "One transaction per event" in docs/ARCHITECTURE.md).
  * @throws LeaseLostError when written in the name of a lease that is gone
  * @throws StartKeyTakenError when the run was to begin under a key that another run has
+ * @throws AnsweredBeforeError when it was to be the only answer to a hook that has one
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
   const { pool, clock } = options;
@@ -123,13 +125,20 @@ async function writeEvent(
   const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
   const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
   const mapValue = (value: unknown) => stamp(order.renumber(value));
-  const execute = () => joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
-  const result =
-    event.eventType === 'step_started'
-      ? await chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, step)
-      : await execute();
+  const execute = async () => {
+    const written = await joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
+    if (written.event) written.event.eventId = String(order.renumber(written.event.eventId));
+    return written;
+  };
+  const write = () => {
+    if (event.eventType === 'step_started')
+      return chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, step);
+    if (event.eventType === 'hook_received' && params?.onlyAnswer)
+      return writeOnlyAnswer(client, { runId, hookId: event.correlationId, tries: params.onlyAnswer }, execute);
+    return execute();
+  };
+  const result = await write();
 
-  if (result.event) result.event.eventId = String(order.renumber(result.event.eventId));
   for (const stream of endedStreams) await endStream(client, stream, runId);
   if (ENDS_EXECUTION.has(event.eventType) && step) await closeModelCalls(client, step.endedCalls);
   if (ENDS_RUN.has(event.eventType)) await closeLostCalls(client, runId);

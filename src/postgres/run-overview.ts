@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { waitsForApproval } from './approvals.ts';
 
 export interface RunOverview {
   runId: string;
@@ -18,6 +19,8 @@ export interface RunOverview {
   queuedSteps: string[];
   /** Tokens of the hooks that it waits for. */
   hooks: string[];
+  /** For one that nobody has given yet; its hook is among them. */
+  waitsForApproval: boolean;
   /** Until its next timer, negative when that is overdue; null without one. */
   timerMs: number | null;
 }
@@ -39,7 +42,7 @@ export async function listRuns(
             k.created_at AT TIME ZONE 'UTC' AS "createdAt", k.completed_at AT TIME ZONE 'UTC' AS "completedAt", total,
             round(extract(epoch FROM coalesce(k.completed_at, now()::timestamp) - k.created_at) * 1000)::float AS "ageMs",
             coalesce(s.running, '{}') AS "runningSteps", coalesce(s.queued, '{}') AS "queuedSteps",
-            coalesce(h.tokens, '{}') AS hooks,
+            coalesce(h.tokens, '{}') AS hooks, ${waitsForApproval('k.id')} AS "waitsForApproval",
             round(extract(epoch FROM w.resume_at - now()::timestamp) * 1000)::float AS "timerMs"
      FROM known k
      LEFT JOIN workflow_engine.run_progress a ON a.redrive_of = k.id

@@ -1,9 +1,9 @@
 import { ConfigError } from '../config/config.ts';
 import { isSimulated, simulatedDeployment } from '../model/simulated-api.ts';
 import { linkRedrive } from '../postgres/redrives.ts';
-import { readDeployment } from '../postgres/run-progress.ts';
 import { StartKeyTakenError } from '../postgres/start-keys.ts';
 import type { RunningWorld } from './current-world.ts';
+import { readOwnRun } from './own-run.ts';
 import { createKeyedWorld } from './start-once.ts';
 
 export interface Redrive {
@@ -24,10 +24,7 @@ export interface Redrive {
  */
 export async function redriveRun(running: RunningWorld, redriveOf: string): Promise<Redrive> {
   const { world, pool, config, workflows, codeVersion } = running;
-  const seed = await readDeployment(pool, redriveOf);
-  if (seed?.jobPrefix !== config.jobPrefix) {
-    throw new ConfigError(`There is no run ${redriveOf} with the job prefix "${config.jobPrefix}".`);
-  }
+  const seed = await readOwnRun(running, redriveOf);
   const { status, workflowName } = await world.runs.get(redriveOf, { resolveData: 'none' });
   if (status !== 'failed' && status !== 'cancelled') {
     throw new ConfigError(`${redriveOf} is ${status}: only a run that has failed or was cancelled is started anew.`);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -177,10 +178,10 @@ function sendWhole(
   }
   const [block, stopReason] =
     'tool' in reply
-      ? [{ type: 'tool_use', id: 'toolu_simulated', name: reply.tool, input: reply.input }, 'tool_use']
+      ? [{ type: 'tool_use', id: `toolu_${randomUUID()}`, name: reply.tool, input: reply.input }, 'tool_use']
       : [{ type: 'text', text: reply.text }, reply.stopReason ?? 'end_turn'];
   const usage = { input_tokens: 10, output_tokens: 10 };
-  const message = { id: 'msg_simulated', type: 'message', role: 'assistant', model, stop_sequence: null, usage };
+  const message = { id: `msg_${randomUUID()}`, type: 'message', role: 'assistant', model, stop_sequence: null, usage };
   sendJson(response, 200, { ...message, content: [block], stop_reason: stopReason });
 }
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { approvalToken, type Approval } from './src/approval/approval.ts';
 import { answerObject, answerText } from './src/model/answer.ts';
 import { claudeCode, modelInUse } from './src/model/claude-code.ts';
+import { quoted } from './src/model/quoted.ts';
 import { openRunStream } from './src/streams/run-stream.ts';
 
 const sentimentSchema = z.object({
@@ -65,7 +66,7 @@ async function analyzeSentiment(content: string): Promise<Sentiment> {
   return answerObject({
     model: claudeCode('sonnet'),
     schema: sentimentSchema,
-    prompt: `Analyze the sentiment of this text.\n\n<content>\n${content}\n</content>`,
+    prompt: `Analyze the sentiment of this text.\n\n${quoted('content', content)}`,
     timeoutMs: 2 * MINUTES,
   });
 }
@@ -76,7 +77,7 @@ async function extractTopics(content: string): Promise<string[]> {
   const { topics } = await answerObject({
     model: claudeCode('sonnet'),
     schema: topicsSchema,
-    prompt: `Extract the key topics of this text.\n\n<content>\n${content}\n</content>`,
+    prompt: `Extract the key topics of this text.\n\n${quoted('content', content)}`,
     timeoutMs: 2 * MINUTES,
   });
   return topics;
@@ -89,9 +90,9 @@ async function generateReport(content: string, sentiment: Sentiment, topics: str
     model: claudeCode('sonnet'),
     prompt: [
       'Write a report about this text: a summary, its sentiment, its topics, and what to do with it.',
-      `<content>\n${content}\n</content>`,
-      `<sentiment>\n${JSON.stringify(sentiment)}\n</sentiment>`,
-      `<topics>\n${topics.join('\n')}\n</topics>`,
+      quoted('content', content),
+      quoted('sentiment', JSON.stringify(sentiment)),
+      quoted('topics', topics.join('\n')),
     ].join('\n\n'),
     stream: openRunStream(),
     timeoutMs: 10 * MINUTES,
@@ -112,7 +113,7 @@ async function research(perspective: Perspective, topic: string): Promise<string
   'use step';
   return answerText({
     model: claudeCode('sonnet', { systemPrompt: AGENTS[perspective] }),
-    prompt: `Give the ${perspective} analysis of this topic in three to five points.\n\n<topic>\n${topic}\n</topic>`,
+    prompt: `Give the ${perspective} analysis of this topic in three to five points.\n\n${quoted('topic', topic)}`,
     timeoutMs: 5 * MINUTES,
   });
 }
@@ -123,7 +124,7 @@ async function synthesize(topic: string, findings: Record<Perspective, string>) 
   const sections = Object.entries(findings).map(([perspective, finding]) => `## ${perspective}\n${finding}`);
   const text = await answerText({
     model: claudeCode('sonnet'),
-    prompt: `Combine these findings into one recommendation.\n\n<topic>\n${topic}\n</topic>\n\n<findings>\n${sections.join('\n\n')}\n</findings>`,
+    prompt: `Combine these findings into one recommendation.\n\n${quoted('topic', topic)}\n\n${quoted('findings', sections.join('\n\n'))}`,
     timeoutMs: 10 * MINUTES,
   });
   return { text, model: modelInUse() };

@@ -10,11 +10,11 @@ const status = (code: number, type: string, headers?: Record<string, string>): R
   error: { type, message: `boom ${code}` },
   ...(headers && { headers }),
 });
-const midway = (then: 'cut' | 'hang' | { type: string; message: string }): Reply => ({
+const midway = (ending: 'cut' | 'hang' | { type: string; message: string }): Reply => ({
   text: 'one two three four five six',
   paceMs: 50,
   after: 3,
-  then,
+  ending,
 });
 
 interface Row {

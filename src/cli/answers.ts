@@ -8,7 +8,7 @@ import { answerPrune } from './prune.ts';
 import { answerRedrive } from './redrive.ts';
 import { answerRunStatus, answerStatus } from './status.ts';
 
-interface Question extends Command {
+export interface Question extends Command {
   runId: string;
   output: Output;
   /** Fires at Ctrl+C. */

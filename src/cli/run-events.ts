@@ -24,13 +24,14 @@ export async function readActivities(world: World, runId: string): Promise<Activ
 
 /**
  * Reads the log as it grows, also while the database is away for a moment.
- * @param isParked whether the run, which waits for approval, waits for nothing else: it is not followed any more
+ * @param isParked whether the run, which waits for approval, waits for nothing else: it is not followed any more.
+ *   Default: it is, until it has ended
  */
 export async function followEvents(
   world: World,
   runId: string,
   onChange: (activity: Activity) => void,
-  isParked: () => Promise<boolean>,
+  isParked: () => Promise<boolean> = async () => false,
 ): Promise<WorkflowRun> {
   const timeline = createTimeline();
   let cursor: string | null = null;

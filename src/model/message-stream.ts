@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 
 /** What a message consists of here: one text, or one call of a tool, whose input comes as pieces of JSON. */
@@ -15,12 +16,14 @@ export function streamMessage(
   { model, block, inputTokens }: { model: string; block: MessageBlock; inputTokens: number },
 ): MessageStream {
   const usage = { input_tokens: inputTokens, output_tokens: 1 };
-  const message = { id: 'msg_simulated', type: 'message', role: 'assistant', model, content: [], stop_reason: null };
+  // The CLI takes messages with the same id for one.
+  const id = randomUUID();
+  const message = { id: `msg_${id}`, type: 'message', role: 'assistant', model, content: [], stop_reason: null };
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   sendEvent(response, 'message_start', { message: { ...message, usage } });
   sendEvent(response, 'content_block_start', {
     index: 0,
-    content_block: block.type === 'text' ? { ...block, text: '' } : { ...block, id: 'toolu_simulated', input: {} },
+    content_block: block.type === 'text' ? { ...block, text: '' } : { ...block, id: `toolu_${id}`, input: {} },
   });
   return {
     write(piece) {

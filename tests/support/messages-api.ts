@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -47,7 +48,7 @@ interface ApiError {
 
 /** What the API does with a request. */
 export type Reply =
-  /** A text, word by word; what comes `after` so many words is its end, or the `then`. */
+  /** A text, word by word; what comes `after` so many words is its end, or its `ending`. */
   | {
       text: string;
       /** Before each word. */
@@ -55,7 +56,7 @@ export type Reply =
       stopReason?: 'end_turn' | 'refusal' | 'max_tokens';
       after?: number;
       /** The socket is cut, nothing comes any more, or an event `error` in the stream. */
-      then?: 'cut' | 'hang' | ApiError;
+      ending?: 'cut' | 'hang' | ApiError;
     }
   /** A tool of any name is called, `StructuredOutput` among them. */
   | { tool: string; input: unknown }
@@ -146,7 +147,7 @@ async function send(response: ServerResponse, { model, stream }: RequestBody, re
     message.write(JSON.stringify(reply.input));
     return message.end('tool_use', 10);
   }
-  const { paceMs = 0, stopReason = 'end_turn', then, after = then ? 0 : Infinity } = reply;
+  const { paceMs = 0, stopReason = 'end_turn', ending, after = ending ? 0 : Infinity } = reply;
   const words = reply.text.match(/\S+\s*/g) ?? [];
   const message = streamMessage(response, { model, block: { type: 'text' }, inputTokens: 10 });
   for (const word of words.slice(0, after)) {
@@ -154,10 +155,10 @@ async function send(response: ServerResponse, { model, stream }: RequestBody, re
     if (response.destroyed) return;
     message.write(word);
   }
-  if (then === 'hang') return;
-  if (then === 'cut') return cut();
-  if (then) {
-    sendEvent(response, 'error', { error: then });
+  if (ending === 'hang') return;
+  if (ending === 'cut') return cut();
+  if (ending) {
+    sendEvent(response, 'error', { error: ending });
     response.end();
     return;
   }
@@ -177,10 +178,10 @@ function sendWhole(
   }
   const [block, stopReason] =
     'tool' in reply
-      ? [{ type: 'tool_use', id: 'toolu_simulated', name: reply.tool, input: reply.input }, 'tool_use']
+      ? [{ type: 'tool_use', id: `toolu_${randomUUID()}`, name: reply.tool, input: reply.input }, 'tool_use']
       : [{ type: 'text', text: reply.text }, reply.stopReason ?? 'end_turn'];
   const usage = { input_tokens: 10, output_tokens: 10 };
-  const message = { id: 'msg_simulated', type: 'message', role: 'assistant', model, stop_sequence: null, usage };
+  const message = { id: `msg_${randomUUID()}`, type: 'message', role: 'assistant', model, stop_sequence: null, usage };
   sendJson(response, 200, { ...message, content: [block], stop_reason: stopReason });
 }
 

@@ -1,0 +1,8 @@
+/**
+ * Text of others for a prompt, as `<content>…</content>` for the tag `content`. The text can neither
+ * end these tags nor pass for a `<system-reminder>`, by which the CLI itself speaks to the model.
+ */
+export function quoted(tag: string, text: string): string {
+  const tags = new RegExp(`<(?=\\s*/?\\s*(${tag}|system-reminder)\\b)`, 'gi');
+  return `<${tag}>\n${text.replace(tags, '&lt;')}\n</${tag}>`;
+}

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { createApplication, type Application } from './support/application.ts';
-import { loggedInTo, startMessagesApi, type ApiRequest, type Reply } from './support/messages-api.ts';
+import type { Application } from './support/application.ts';
+import { startMessagesApi, type ApiRequest, type Reply } from './support/messages-api.ts';
+import { createModelApplication } from './support/model-application.ts';
 import type { Question } from './fixtures/model-workflows.ts';
 
 const OK: Reply = { text: 'an answer of five words' };
@@ -152,7 +153,7 @@ async function outcomesOf(rows: readonly Row[]) {
     const n = asked.get(name)!.push(request);
     return replies[Math.min(n, replies.length) - 1]!;
   });
-  const app = await createModelApplication(loggedInTo(api));
+  const app = await createModelApplication(api);
   await app.startWorker();
   const runIds = await app.startAll(
     ...rows.map(({ name, workflow = 'askWorkflow', question }): [string, unknown[]] => [
@@ -195,13 +196,4 @@ async function callsOf(app: Application, runId: string): Promise<string[]> {
     [runId],
   );
   return rows.map(({ call }) => call);
-}
-
-async function createModelApplication(env: Record<string, string>): Promise<Application> {
-  return createApplication((url) => ({
-    WORKFLOW_POSTGRES_URL: url,
-    TEST_WORKFLOWS: 'model-workflows.ts',
-    WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '20',
-    ...env,
-  }));
 }

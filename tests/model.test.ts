@@ -1,12 +1,9 @@
 import { join } from 'node:path';
-import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { startSimulatedApi } from '../src/model/simulated-api.ts';
-import { createApplication } from './support/application.ts';
 import { createTestDatabase } from './support/database.ts';
 import { loggedInTo, startMessagesApi } from './support/messages-api.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
-import { until } from './support/until.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
 
@@ -54,23 +51,4 @@ test('a worker without a login leaves the runs of Claude alone', async () => {
     `SELECT deployment_id LIKE '%-simulated' AS simulated FROM workflow_runs WHERE status = 'completed'`,
   );
   expect(finished).toEqual([{ simulated: true }]);
-});
-
-test('an answer does not wait for the ledger, and is in it afterwards', async () => {
-  const app = await createApplication();
-  await app.startWorker();
-  const [runId = ''] = await app.start('contentAnalysisWorkflow', ['I love the new release.']);
-  const outcomes = () =>
-    app.query<{ outcome: string | null }>('SELECT outcome FROM workflow_engine.model_calls ORDER BY started_at');
-  await until('the report is being written', async () => (await outcomes()).length === 3);
-
-  const blocker = new Client({ connectionString: app.url });
-  await blocker.connect();
-  await blocker.query('BEGIN; LOCK TABLE workflow_engine.model_calls IN EXCLUSIVE MODE');
-  expect(await app.ended(runId)).toEqual({ status: 'completed' });
-  expect((await outcomes())[2]).toEqual({ outcome: null });
-  await blocker.end();
-
-  await until('the ledger has its end', async () => (await outcomes())[2]?.outcome === 'completed');
-  expect(await outcomes()).toHaveLength(3);
 });

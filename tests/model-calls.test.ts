@@ -132,7 +132,8 @@ test('what a reader saw of a failed attempt is superseded, and the last text is 
 
   const attempts = [1, 2, 3].map((n) => chunks.filter(({ attempt }) => attempt === n));
   for (const attempt of attempts.slice(0, 2)) {
-    expect(attempt.map((chunk) => chunk.text).join('')).toBe('one two three four five six ');
+    // The last words may have been on their way when it failed.
+    expect(attempt.map((chunk) => chunk.text).join('')).toMatch(/^one two three (four )?(five )?(six )?$/);
     expect(attempt.map((chunk) => chunk.superseded ?? false)).toEqual([...attempt.slice(1).map(() => false), true]);
   }
   expect(attempts[2]!.map((chunk) => chunk.text).join('')).toBe(WORDS);

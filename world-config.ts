@@ -181,7 +181,7 @@ function composeWorld(
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
-  const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
+  const onCancelled = (runId: string) => requestReplay(pool, jobs, runId);
   const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);

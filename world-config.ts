@@ -182,8 +182,18 @@ function composeWorld(
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
-  const onCancelled = (runId: string) => requestReplay(pool, queue, runId);
-  const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onCancelled }, opened);
+  const storage = createStorage(
+    {
+      pool,
+      pooled,
+      clock,
+      jobPrefix,
+      queueSchema,
+      onStreamEnd,
+      requestReplay: (runId) => requestReplay(pool, jobs, runId),
+    },
+    opened,
+  );
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

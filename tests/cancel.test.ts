@@ -13,6 +13,10 @@ const INDEX = join(PROJECT, 'index.ts');
 
 const cancel = (app: Application, ...args: string[]) => run(startProgram(INDEX, ['cancel', ...args], { env: app.env }));
 
+const TARGET_WORLD = { WORKFLOW_TARGET_WORLD: './world-config.ts', WORKFLOW_NO_UPDATE_CHECK: '1' };
+const official = (env: Record<string, string>, ...args: string[]) =>
+  run(startCommand('npx', ['workflow', 'cancel', ...args], { env: { ...env, ...TARGET_WORLD } }));
+
 const statusOf = async (app: Application, runId: string) =>
   (await app.query<{ status: string }>('SELECT status::text FROM workflow_runs WHERE id = $1', [runId]))[0]?.status;
 
@@ -136,37 +140,45 @@ test('when a run completes while it is being cancelled, the command says so', as
   expect(stderr).toContain(`${runId} is completed: it has ended in this moment, before it was cancelled.`);
 });
 
+test('the official tool cancels a run of another application on the same database, too', async () => {
+  const app = await createApplication((url) => ({
+    WORKFLOW_POSTGRES_URL: url,
+    WORKFLOW_POSTGRES_JOB_PREFIX: 'other_',
+  }));
+  const worker = await app.startWorker();
+  const [runId = ''] = await app.start('multiAgentResearchWorkflow', [LONG_TEXT]);
+  const clis = await clisOf([worker], 3);
+  const { WORKFLOW_POSTGRES_JOB_PREFIX: _, ...variables } = app.env;
+  const [{ exitCode }] = await Promise.all([official(variables, runId), msUntilKilled(app, runId, clis)]);
+
+  expect(exitCode).toBe(0);
+  await until('no job of it is left', async () => (await openJobs(app, runId)).length === 0, 10_000);
+});
+
 test('the official `workflow cancel` kills the model calls of one run, or of all that are running', async () => {
   const app = await createApplication();
   const worker = await app.startWorker({ WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '2' });
   const { checkout } = await createCheckout(0o755);
-  const variables = { ...app.env, WORKFLOW_TARGET_WORLD: './world-config.ts', WORKFLOW_NO_UPDATE_CHECK: '1' };
-  const official = (env: Record<string, string>, ...args: string[]) =>
-    run(startCommand('npx', ['workflow', 'cancel', ...args], { env, cwd: checkout }));
   const start = async () => (await app.start('multiAgentResearchWorkflow', [LONG_TEXT]))[0]!;
   const single = await start();
   const clis = await clisOf([worker], 2);
-  const [one] = await Promise.all([official(variables, single), msUntilKilled(app, single, clis)]);
+  const [one] = await Promise.all([official(app.env, single), msUntilKilled(app, single, clis)]);
 
   expect(one.exitCode).toBe(0);
   expect(one.stdout).toContain(`Cancelled run ${single}`);
   const [first, second] = [await start(), await start()];
   const more = await clisOf([worker], 2);
-  await writeFile(
-    join(checkout, '.env'),
-    Object.entries(variables)
-      .map((pair) => pair.join('='))
-      .join('\n'),
-  );
+  const variables = Object.entries({ ...app.env, ...TARGET_WORLD });
+  await writeFile(join(checkout, '.env'), variables.map((pair) => pair.join('=')).join('\n'));
   const [bulk] = await Promise.all([
-    official({}, '--status=running', '-y'),
+    run(startCommand('npx', ['workflow', 'cancel', '--status=running', '-y'], { cwd: checkout })),
     ...[first, second].map((runId) => msUntilKilled(app, runId, more)),
   ]);
   expect(bulk.exitCode).toBe(0);
   expect(bulk.stdout).toContain('Done: 2 cancelled');
   // The tool ends before it writes its errors; --verbose writes them at once.
   await app.query(`UPDATE workflow_runs SET status = 'completed' WHERE id = $1`, [first]);
-  const failed = await official(variables, first, '--verbose');
+  const failed = await official(app.env, first, '--verbose');
   expect(failed.exitCode).toBe(1);
   expect(failed.stderr).toContain('Cannot transition run from terminal state "completed"');
   expect(worker.stderr).toBe('');

@@ -29,9 +29,7 @@ export async function answerCancel(running: RunningWorld, runId: string): Promis
   const lines = [
     isNew ? `Cancelled ${workflow}: run ${runId}` : `${workflow} was cancelled before: run ${runId}`,
     ...(isNew ? [describeSteps(runningSteps)] : []),
-    releasedAfterMs === null
-      ? NOT_RELEASED
-      : `  After ${formatDuration(releasedAfterMs)}, nobody works on it any more.`,
+    describeRelease(isNew, releasedAfterMs),
     `  Anew, from its input: npm run postgres-world:redrive -- ${runId}`,
   ];
   return {
@@ -77,6 +75,11 @@ function describeSteps(names: readonly string[]): string {
   const [steps, calls] =
     names.length === 1 ? ['1 step was', 'its model call is'] : [`${names.length} steps were`, 'their model calls are'];
   return `  ${steps} being executed (${names.join(', ')}): ${calls} killed.`;
+}
+
+function describeRelease(isNew: boolean, releasedAfterMs: number | null): string {
+  if (releasedAfterMs === null) return NOT_RELEASED;
+  return isNew ? `  After ${formatDuration(releasedAfterMs)}, nobody works on it any more.` : '  Nobody works on it.';
 }
 
 const NOT_RELEASED = `  ⚠ A worker still works on it after ${formatDuration(WORKERS_PATIENCE_MS)}: it hangs, is cut off, or its step does not heed

@@ -24,6 +24,15 @@ export interface Output {
   result(answer: Answer): void;
 }
 
+/**
+ * A model, or a text that it repeats, must not command the terminal: move its cursor, set its title, fill
+ * its clipboard. Escape sequences begin with a control character.
+ */
+function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]|\r(?!\n)/g, '\ufffd');
+}
+
 const CLEAR_LINE = '\r\x1b[K';
 
 /** With `json`, stdout is JSON and nothing else, whatever the libraries log. */
@@ -43,7 +52,7 @@ export function createOutput(json: boolean): Output {
   };
   const note = (line: string) => {
     freshLine();
-    stderr.write(`${line}\n`);
+    stderr.write(`${printable(line)}\n`);
   };
   return {
     note,
@@ -56,7 +65,7 @@ export function createOutput(json: boolean): Output {
     stream(text) {
       if (json) return;
       if (!midLine) freshLine();
-      stdout.write(text);
+      stdout.write(printable(text));
       midLine = !text.endsWith('\n');
     },
     line(document) {
@@ -64,7 +73,7 @@ export function createOutput(json: boolean): Output {
     },
     result({ text, document }) {
       freshLine();
-      stdout.write(`${json ? JSON.stringify(document, undefined, 2) : text}\n`);
+      stdout.write(`${json ? JSON.stringify(document, undefined, 2) : printable(text)}\n`);
     },
   };
 }

@@ -36,7 +36,10 @@ const TOO_LONG: Failure = {
 const BAD_REQUEST: Failure = { what: 'Claude refused the request', remedy: 'The same request fails again: change it.' };
 const RATE_LIMIT: Failure = { what: 'Rate limited by Claude', saysWhen: true };
 const OVERLOADED: Failure = { what: 'Claude is overloaded', saysWhen: true };
-const TOO_MANY_TURNS: Failure = { what: 'No answer within the requests that a call may take' };
+const TOO_MANY_TURNS: Failure = {
+  what: 'The model calls tools that it does not have',
+  remedy: 'See what the prompt, or the text in it, asks for.',
+};
 const SERVER: Failure = { what: 'Claude failed' };
 const CONNECTION: Failure = { what: 'No answer from Claude' };
 export const SHAPE: Failure = { what: 'No answer in the shape that was asked for' };

@@ -14,12 +14,6 @@ export function withoutKeys(text: string): string {
   return secrets().reduce((rest, secret) => rest.replaceAll(secret, '***'), text.replace(ANTHROPIC_KEY, 'sk-ant-***'));
 }
 
-/** In place, so that the error stays what it is. */
-export function removeKeys(error: Error): void {
-  error.message = withoutKeys(error.message);
-  if (error.stack) error.stack = withoutKeys(error.stack);
-}
-
 /** Of the environment; the longest first, for one that is part of another. */
 function secrets(): string[] {
   return Object.entries(process.env)

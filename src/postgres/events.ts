@@ -40,8 +40,8 @@ export interface EventsOptions {
   queueSchema: string;
   /** Called after the commit with each stream that ended in it. */
   onStreamEnd(name: string): Promise<void>;
-  /** Called after the commit of a cancellation, which no queue message follows. */
-  onCancelled(runId: string): Promise<void>;
+  /** Called after the commit of an event that no queue message follows: a cancellation, or an answer of ours. */
+  requestReplay(runId: string): Promise<void>;
 }
 
 type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
@@ -88,7 +88,8 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     noteInScope(scope, event, result);
     // Hints, after the fact: polls and the sweep are beneath them.
     for (const stream of ended) await options.onStreamEnd(stream).catch(() => undefined);
-    if (event.eventType === 'run_cancelled') await options.onCancelled(runId).catch(() => undefined);
+    const isLast = event.eventType === 'run_cancelled' || params?.onlyAnswer;
+    if (isLast) await options.requestReplay(runId).catch(() => undefined);
     return result;
   }
 

@@ -9,7 +9,7 @@ export interface RunWatch extends Disposable {
   watch(runId: string): WatchedRun;
 }
 
-export interface WatchedRun extends Disposable {
+interface WatchedRun extends Disposable {
   /** Fires when the run has ended; `reason` says how: `run cancelled`, `run completed`, `run failed`, `run gone`. */
   signal: AbortSignal;
 }

@@ -58,9 +58,12 @@ export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: Wor
 }
 
 /** Has a run looked at whose log got an event that no message of the runtime follows. */
-export async function requestReplay(pool: Pool, queue: Queue, runId: string): Promise<void> {
+export async function requestReplay(pool: Pool, jobs: Jobs, runId: string): Promise<void> {
   const run = await readDeployment(pool, runId);
-  if (run) await queue.queue(workflowQueueName(run.workflowName), { runId }, { deploymentId: run.deploymentId });
+  if (!run) return;
+  // Its own application's queue: the official tools cancel whatever is in the database.
+  const { flows } = queueNames(run.jobPrefix, run.deploymentId);
+  await jobs.wake(flows, runId, { queueName: workflowQueueName(run.workflowName), payload: { runId } });
 }
 
 /** The runtime's name for the queue of a workflow. */

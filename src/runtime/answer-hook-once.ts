@@ -2,8 +2,7 @@ import { HookNotFoundError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT, type CreateEventParams, type World } from '@workflow/world';
 import { ConfigError } from '../config/config.ts';
 import { AnsweredBeforeError, type HookAnswerParams } from '../postgres/hook-answers.ts';
-import { requestReplay } from '../queue/world-queue.ts';
-import currentWorld, { getCurrent } from './current-world.ts';
+import currentWorld from './current-world.ts';
 
 /** What came first to a hook. */
 export interface HookAnswer {
@@ -51,7 +50,6 @@ export async function answerHookOnce(token: string, payload: unknown): Promise<{
     if (!(error instanceof AnsweredBeforeError)) return explainMissing(error);
     throw new HookAnsweredError(token, runId, (await readHookAnswer(world, runId, hookId))!);
   }
-  await requestReplay(getCurrent()!.pool, world, runId);
   return { runId };
 
   function explainMissing(error: unknown): never {

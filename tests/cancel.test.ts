@@ -33,7 +33,7 @@ test('cancel RUN_ID kills the model call of another process, and nothing of the 
   expect(cancelled.exitCode).toBe(0);
   expect(cancelled.stdout).toContain(`Cancelled contentAnalysisWorkflow: run ${runId}`);
   expect(cancelled.stdout).toContain('1 step was being executed (generateReport): its model call is killed.');
-  expect(cancelled.stdout).toMatch(/After [\d.]+ s, nobody works on it any more/);
+  expect(cancelled.stdout).toMatch(/After [\d.]+ s, no worker holds it any more/);
   expect(await openJobs(app, runId)).toEqual([]);
   const status = await run(startProgram(INDEX, ['status', runId], { env: app.env }));
   expect(status.stdout).toMatch(/✗ generateReport +cut off after/);
@@ -118,6 +118,19 @@ test('cancel refuses a run that is not there, of another application, or ended, 
     [1, ''],
     [1, ''],
   ]);
+});
+
+test('a worker that does not let go of the run is warned of, and the run is cancelled all the same', async () => {
+  const app = await createApplication();
+  const [runId = ''] = await app.start('sequenceWorkflow', [1]);
+  // Its holder hangs, and there is nobody who would take it away.
+  await app.query(`UPDATE workflow_queue.job SET state = 'active', started_on = now()`);
+
+  const { exitCode, stdout } = await cancel(app, runId);
+
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain('⚠ A worker still holds it after 3 s');
+  expect(await statusOf(app, runId)).toBe('cancelled');
 });
 
 test('when a run completes while it is being cancelled, the command says so', async () => {

@@ -79,8 +79,8 @@ function describeSteps(names: readonly string[]): string {
 
 function describeRelease(isNew: boolean, releasedAfterMs: number | null): string {
   if (releasedAfterMs === null) return NOT_RELEASED;
-  return isNew ? `  After ${formatDuration(releasedAfterMs)}, nobody works on it any more.` : '  Nobody works on it.';
+  return isNew ? `  After ${formatDuration(releasedAfterMs)}, no worker holds it any more.` : '  No worker holds it.';
 }
 
-const NOT_RELEASED = `  ⚠ A worker still works on it after ${formatDuration(WORKERS_PATIENCE_MS)}: it hangs, is cut off, or its step does not heed
+const NOT_RELEASED = `  ⚠ A worker still holds it after ${formatDuration(WORKERS_PATIENCE_MS)}: it hangs, is cut off, or its step does not heed
     currentStep().signal. The run stays cancelled.`;

@@ -171,3 +171,19 @@ test('model, system prompt and provider are changed by one line of a step', asyn
     Array.from({ length: 3 }, () => ({ outcome: 'completed', timed: true })),
   );
 });
+
+test('of many calls, one process after the other is started, in the order in which they were asked for', async () => {
+  const api = await startMessagesApi(() => SLOWLY);
+  const app = await createModelApplication(api, { WORKFLOW_MODEL_SPAWNS: '1' });
+  await app.startWorker();
+  const [runId = ''] = await app.start('askInParallelWorkflow', [['a', 'b', 'c', 'd', 'e', 'f']]);
+  await app.ended(runId);
+
+  const rows = await app.query<{ firstTokenAt: number; totalMs: number }>(
+    `SELECT (extract(epoch FROM started_at) * 1000 + first_token_ms)::float AS "firstTokenAt", total_ms AS "totalMs"
+     FROM workflow_engine.model_calls ORDER BY started_at`,
+  );
+  const times = rows.map(({ firstTokenAt }) => firstTokenAt);
+  expect(times).toEqual(times.toSorted((a, b) => a - b));
+  expect(rows).toHaveLength(6);
+});

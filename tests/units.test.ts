@@ -5,7 +5,6 @@ import { monotonicFactory, ulid } from 'ulid';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { ConfigError, environmentSchema, maskSecrets, readConfig } from '../src/config/config.ts';
-import { retryAfterMs } from '../src/model/failure.ts';
 import { simulateObject, simulateText } from '../src/model/simulated-answers.ts';
 import { narrow } from '../src/postgres/database-clock.ts';
 import { createEventOrder } from '../src/postgres/event-order.ts';
@@ -58,31 +57,6 @@ describe('the clock of the database', () => {
     expect(narrow(first, 900, 1_100)).toBe(1_005);
     expect(narrow(first, 1_006, 1_016)).toBe(1_006);
     expect(narrow(first, 990, 1_001)).toBe(1_001);
-  });
-});
-
-describe('the next attempt of a model call', () => {
-  const [atOnce, limited] = [{ what: 'x' }, { what: 'x', saysWhen: true }];
-  const often = (delay: () => number) => Array.from({ length: 200 }, delay);
-
-  test('comes later each time, up to a minute, and not at the moment of the others', () => {
-    for (const [attempt, mostMs] of [
-      [1, 2_000],
-      [3, 8_000],
-      [20, 60_000],
-    ] as const) {
-      const delays = often(() => retryAfterMs(atOnce, attempt));
-      expect(Math.min(...delays)).toBeGreaterThanOrEqual(mostMs / 2);
-      expect(Math.max(...delays)).toBeLessThanOrEqual(mostMs);
-      expect(new Set(delays).size).toBeGreaterThan(100);
-    }
-  });
-
-  test('never comes before the server wants it, however long that is', () => {
-    const delays = often(() => retryAfterMs(limited, 1, { retryAfterMs: 3_600_000 }));
-    expect(Math.min(...delays)).toBeGreaterThanOrEqual(3_600_000);
-    expect(Math.max(...delays)).toBeLessThanOrEqual(3_960_000);
-    expect(Math.min(...often(() => retryAfterMs(limited, 9, { retryAfterMs: 100 })))).toBeGreaterThanOrEqual(30_000);
   });
 });
 

@@ -2,12 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { EntityConflictError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT } from '@workflow/world';
 import { ConfigError } from '../config/config.ts';
-import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
+import type { RunOverview } from '../postgres/run-overview.ts';
 import { queueNames } from '../queue/boss.ts';
 import { createJobTable } from '../queue/job-table.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
 import { formatDuration } from './format.ts';
 import type { Answer } from './output.ts';
+import { findRun } from './status.ts';
 import { shortName } from './timeline.ts';
 
 /** Workers look every half second, and need a moment to kill what they run. */
@@ -19,7 +20,8 @@ const LOOK_INTERVAL_MS = 50;
  * @throws ConfigError for a run that is not there, or has ended otherwise, be it in this moment
  */
 export async function answerCancel(running: RunningWorld, runId: string): Promise<Answer> {
-  const run = await findRun(running, runId);
+  const { pool, config } = running;
+  const run = await findRun(pool, config.jobPrefix, runId);
   const isNew = run.status !== 'cancelled';
   const startedAt = performance.now();
   if (isNew) await cancel(running, run);
@@ -38,12 +40,6 @@ export async function answerCancel(running: RunningWorld, runId: string): Promis
   };
 }
 
-async function findRun({ pool, config: { jobPrefix } }: RunningWorld, runId: string): Promise<RunOverview> {
-  const { runs } = await listRuns(pool, { jobPrefix, limit: 1, runId });
-  if (!runs[0]) throw new ConfigError(`There is no run ${runId} with the job prefix "${jobPrefix}".`);
-  return runs[0];
-}
-
 async function cancel(running: RunningWorld, { runId, status }: RunOverview): Promise<void> {
   if (status === 'completed' || status === 'failed') {
     throw new ConfigError(`${runId} is ${status}: only a run that has not ended can be cancelled.`);
@@ -52,7 +48,7 @@ async function cancel(running: RunningWorld, { runId, status }: RunOverview): Pr
     await running.world.events.create(runId, { eventType: 'run_cancelled', specVersion: SPEC_VERSION_CURRENT });
   } catch (error) {
     if (!EntityConflictError.is(error)) throw error;
-    const { status: now } = await findRun(running, runId);
+    const { status: now } = await findRun(running.pool, running.config.jobPrefix, runId);
     throw new ConfigError(`${runId} is ${now}: it has ended in this moment, before it was cancelled.`, {
       cause: error,
     });

@@ -8,7 +8,9 @@ import { createCheckout } from './support/checkout.ts';
 import { createTestDatabase } from './support/database.ts';
 import { PROJECT, run, startCommand } from './support/program.ts';
 
-const readme = await readFile(join(PROJECT, 'README.md'), 'utf8');
+const read = (file: string) => readFile(join(PROJECT, file), 'utf8');
+const readme = await read('README.md');
+const operations = await read('docs/OPERATIONS.md');
 
 /** Installs, logins, and tests, which would run this one. */
 const NOT_HERE = /npm ci|npm test|claude:login|ANTHROPIC_API_KEY/;
@@ -49,9 +51,11 @@ test('every shell command of the README works as written, in this order', { time
   expect(results.runs).toHaveLength(2);
 });
 
-test('every SQL statement of the README runs on a database that was set up', async () => {
+test('every SQL statement of the README and of the operations runs on a database that was set up', async () => {
   const database = await createTestDatabase();
-  const statements = blocks('sql').flatMap((block) => block.split(';').filter((sql) => sql.trim() !== ''));
+  const statements = blocks('sql', readme + operations).flatMap((block) =>
+    block.split(';').filter((sql) => sql.trim() !== ''),
+  );
   expect(statements.length).toBeGreaterThan(3);
   for (const statement of statements) await database.query(statement);
 });
@@ -88,8 +92,15 @@ test('every error text of the troubleshooting table is one that the program writ
   }
 });
 
-function blocks(language: string): string[] {
-  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
+test('the lines that change the model of a step are those of a test', async () => {
+  const models = [...readme.matchAll(/^await answerText\(\{ prompt, (model: .*) \}\);$/gm)].map(([, model]) => model);
+  expect(models).toHaveLength(3);
+  const tested = await read('tests/fixtures/model-workflows.ts');
+  for (const model of models) expect(tested).toContain(model);
+});
+
+function blocks(language: string, text = readme): string[] {
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
     ([, block = '']) => block,
   );
 }

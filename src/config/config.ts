@@ -59,7 +59,7 @@ export const environmentSchema = z
       unsetIfEmpty,
       z.enum(['auto', 'claude', 'simulated'], 'is not one of auto, claude, simulated').default('auto'),
     ),
-    WORKFLOW_MODEL_SPAWNS: z.preprocess(unsetIfEmpty, concurrency.default(availableParallelism())),
+    WORKFLOW_MODEL_SPAWNS: z.preprocess(unsetIfEmpty, concurrency.optional()),
     /** For the CLI, which inherits it. */
     ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
   })
@@ -127,7 +127,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     maxPoolSize: env.WORKFLOW_POSTGRES_MAX_POOL_SIZE,
     queueSchema: env.WORKFLOW_POSTGRES_QUEUE_SCHEMA,
     model: env.WORKFLOW_MODEL,
-    modelSpawns: env.WORKFLOW_MODEL_SPAWNS,
+    modelSpawns: env.WORKFLOW_MODEL_SPAWNS ?? availableParallelism(),
     targetWorld: env.WORKFLOW_TARGET_WORLD,
     verbose: false,
     worker: true,

@@ -140,6 +140,22 @@ test('what a reader saw of a failed attempt is superseded, and the last text is 
   expect(text).toBe(WORDS);
 });
 
+test('a call that its step has not waited for ends with the step', async () => {
+  const api = await startMessagesApi(({ prompt }) => (prompt.includes('slow') ? HANGS : SLOWLY));
+  const app = await createModelApplication(api);
+  const worker = await app.startWorker();
+  const [runId = ''] = await app.start('askInRaceWorkflow', [['slow', 'fast']]);
+  expect(await app.ended(runId)).toEqual({ status: 'completed' });
+
+  await until('no CLI is left', async () => (await runningClis(worker.pid)).length === 0, 5_000);
+  const rows = await until('both are in the ledger', async () => {
+    const found = await app.query<Row>(ROWS);
+    return found.every(({ outcome }) => outcome !== null && outcome !== 'lost') && found;
+  });
+  expect(rows.map(({ outcome }) => outcome).toSorted()).toEqual(['aborted', 'completed']);
+  expect(await app.ask('result', runId)).toEqual([WORDS]);
+});
+
 test('a model that is asked twice begins two conversations', async () => {
   const api = await startMessagesApi(() => ({ text: WORDS }));
   const app = await createModelApplication(api);

@@ -57,7 +57,8 @@ export async function answerText({
     }
     if (!finished) throw new Error('The answer has no end.');
   } catch (error) {
-    await written?.supersede();
+    // Of an execution that was cut off, the next one's text says so; or there is none, and this is how far it came.
+    if (!currentStep().signal.aborted) await written?.supersede();
     throw error;
   }
   await written?.end();

@@ -32,6 +32,7 @@ export async function executeStep(
   { pool, deploymentId, alone, runWatch, trace, signal = lease.signal }: Circumstances,
 ): Promise<Redelivery> {
   using run = runWatch.watch(payload.workflowRunId);
+  const over = new AbortController();
   const scope: StepScope = {
     kind: 'step',
     runId: payload.workflowRunId,
@@ -39,7 +40,7 @@ export async function executeStep(
     deploymentId,
     lease,
     alone,
-    signal: AbortSignal.any([signal, run.signal]),
+    signal: AbortSignal.any([signal, run.signal, over.signal]),
     execution: 0,
     attempt: 0,
     beganAt: 0,
@@ -54,7 +55,9 @@ export async function executeStep(
   } catch (error) {
     if (!run.signal.aborted) throw error;
   } finally {
-    // Of an execution that was aborted: no event takes them along.
+    // A call that the step has not waited for, as the slower one of a race, goes on costing otherwise.
+    over.abort('the step is over');
+    // Those, and of an execution that was aborted, all: no event takes them along.
     if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);
   }
   trace(`Step ${payload.stepId}: cut off (${run.signal.reason})`);

@@ -42,7 +42,7 @@ export interface StepScope {
   lease: Lease;
   /** Whether this process has nothing else to do. */
   alone: boolean;
-  /** Fires when the execution is not wanted any more: lease lost, shutdown, run cancelled. */
+  /** Fires when the execution is not wanted any more: lease lost, shutdown, run ended; and at its end. */
   signal: AbortSignal;
   /** Which execution of the step this is, interruptions included; from 1. */
   execution: number;

@@ -96,6 +96,7 @@ test('with --json, stdout is one document for both runs and nothing else', async
       usage: {
         calls: 3,
         openCalls: 0,
+        cutOffCalls: 0,
         models: ['sonnet'],
         inputTokens: expect.any(Number),
         cachedTokens: 0,

@@ -13,7 +13,7 @@ describe('turns', () => {
     const [first, second] = [await take(1), await take(2)];
     const [third, left, fourth] = [take(3), take(0, leaving.signal), take(4)];
     leaving.abort(new Error('not wanted any more'));
-    await expect(left).rejects.toThrow('not wanted any more');
+    await expect(left).rejects.toThrow('No turn is wanted');
     expect(begun).toEqual([1, 2]);
     first();
     // Once more does not let another one in.
@@ -26,7 +26,9 @@ describe('turns', () => {
   });
 
   test('are not for those who come too late', async () => {
-    await expect(createTurns(() => 1).take(AbortSignal.abort(new Error('stopped')))).rejects.toThrow('stopped');
+    await expect(createTurns(() => 1).take(AbortSignal.abort(new Error('stopped')))).rejects.toThrow(
+      'No turn is wanted',
+    );
   });
 });
 

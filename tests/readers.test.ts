@@ -93,12 +93,13 @@ test('a chunk that came again, or late from an execution that was given up, is n
       await put(stream, 'four');
     });
   });
-  const readers = [attach(app, runId), attach(app, runId, '--json', '--from', '1')];
+  const readers = [attach(app, runId), attach(app, runId, '--json', '--from', '1'), attach(app, runId, '--from', '2')];
   for (const reader of readers) await reader.says('four');
   await app.ask('cancel', runId);
   for (const reader of readers) expect(await reader.exited).toBe(1);
 
-  const [text, json] = readers as [Program, Program];
+  const [text, json, later] = readers as [Program, Program, Program];
+  expect(later.stdout).toBe('three, four');
   expect(text.stdout).toBe('one, \n\n↻ The step was interrupted; from its beginning:\n\ntwo, three, four');
   expect(shownChunks(json).map((chunk) => [chunk.index, chunk.text])).toEqual([
     [1, 'two, '],

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from './support/database.ts';
 import { loggedInTo, startMessagesApi } from './support/messages-api.ts';
+import { createModelApplication } from './support/model-application.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 
 const INDEX = join(PROJECT, 'index.ts');
@@ -43,6 +44,23 @@ test.each(ECHOES)('an API that answers $fails with $status and the key: no log a
   // What is there is found: the error that had the key, and the input.
   expect(await tablesWith(database, 'You sent ***')).toContain('workflow.workflow_events');
   expect(await tablesWith(database, 'Only text.')).toContain('workflow.workflow_runs');
+});
+
+test('a key that a step gives its call is as secret', async () => {
+  const key = 'a-key-in-the-code-0123456789';
+  const error = { type: 'authentication_error', message: `You sent ${key}.` };
+  const api = await startMessagesApi(() => ({ status: 401, error }));
+  const app = await createModelApplication(api);
+  const worker = await app.startWorker();
+  const settings = { env: { ANTHROPIC_API_KEY: key } };
+  const [runId = ''] = await app.start('askWorkflow', [{ prompt: 'Who am I?', settings }]);
+  await app.ended(runId);
+
+  expect(api.requests[0]?.headers['x-api-key']).toBe(key);
+  expect(worker.stdout + worker.stderr).not.toContain(key);
+  expect(await tablesWith(app, 'You sent ***')).toContain('workflow.workflow_steps');
+  // Only where the test itself has put it.
+  expect(await tablesWith(app, key)).toEqual(await tablesWith(app, 'Who am I?'));
 });
 
 /** The tables of a database, of every schema, that have the text in any column, be it as bytes. */

@@ -32,7 +32,7 @@ interface StepRow {
   startedBefore: boolean;
   executions: number;
   calls: number;
-  openCalls: number;
+  cutOffCalls: number;
 }
 
 /** What the log, the ledger and the API say about a run that was cut short once. */
@@ -49,7 +49,7 @@ export async function reportCrash(
             count(*) FILTER (WHERE e.type = 'step_started')::int AS executions,
             (SELECT count(*) FROM workflow_engine.model_calls c WHERE c.step_id = s.step_id)::int AS calls,
             (SELECT count(*) FROM workflow_engine.model_calls c
-             WHERE c.step_id = s.step_id AND outcome IS NULL)::int AS "openCalls"
+             WHERE c.step_id = s.step_id AND coalesce(outcome, 'lost') IN ('lost', 'aborted'))::int AS "cutOffCalls"
      FROM workflow.workflow_steps s
      JOIN workflow.workflow_events e ON e.run_id = s.run_id AND e.correlation_id = s.step_id
      WHERE s.run_id = $1 GROUP BY s.step_id ORDER BY s.step_id`,
@@ -67,7 +67,7 @@ export async function reportCrash(
     killedAfterMs: Math.round(killedAfterMs),
     wentOnAfterMs: Math.round(wentOnAfterMs),
     steps: await Promise.all(rows.map(async (row) => describeStep(row, await nameStep(world, runId, row.id)))),
-    modelCalls: { begun: sum(rows, ({ calls: n }) => n), cutOff: sum(rows, ({ openCalls }) => openCalls) },
+    modelCalls: { begun: sum(rows, ({ calls: n }) => n), cutOff: sum(rows, ({ cutOffCalls }) => cutOffCalls) },
     apiCalls: calls && { begun: calls.length, cutOff: calls.filter(({ state }) => state === 'cut off').length },
   };
 }

@@ -2,7 +2,7 @@ import type { LanguageModelMiddleware } from 'ai';
 import { openModelCall, type CallEnd, type TokenUsage } from '../postgres/model-calls.ts';
 import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep, type StepScope } from '../runtime/scope.ts';
-import { classify, signsOf, TIMEOUT, toStepError } from './failure.ts';
+import { classify, NO_START, signsOf, TIMEOUT, toStepError, type Failure } from './failure.ts';
 import { Observation, type CliMessage } from './observation.ts';
 import { isSimulated } from './simulated-api.ts';
 import type { Turns } from './turns.ts';
@@ -11,7 +11,7 @@ import type { Turns } from './turns.ts';
 export type Model = Parameters<NonNullable<LanguageModelMiddleware['wrapGenerate']>>[0]['model'];
 export type StreamPart =
   Awaited<ReturnType<Model['doStream']>>['stream'] extends ReadableStream<infer Part> ? Part : never;
-type Finish = Pick<Extract<StreamPart, { type: 'finish' }>, 'usage'>;
+export type Finish = Pick<Extract<StreamPart, { type: 'finish' }>, 'usage' | 'finishReason'>;
 
 /** What the model of one call is made with. */
 export interface CallHooks {
@@ -36,12 +36,21 @@ export interface Call extends CallHooks {
   readonly failing: boolean;
   onToken(): void;
   completed(result: Finish): void;
-  /** @returns the error for the step */
-  failed(error: unknown): Error;
+  /**
+   * @param failure where it is known from elsewhere
+   * @returns the error for the step
+   */
+  failed(error: unknown, failure?: Failure): Error;
 }
 
-/** Why a call was killed by us: what went wrong is known, or will be said. */
-type Killed = 'failed' | 'timeout';
+/** Why a call was killed by us. `failed`: what went wrong is known, or will be said. */
+type Killed = 'failed' | 'timeout' | 'no start';
+
+/** A CLI that hangs before its first message holds a turn; on a busy machine, starting takes some seconds. */
+const START_PATIENCE_MS = 120_000;
+
+/** `setTimeout` takes more for 1 ms. */
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** Begins a call of the current step: waits for its turn, and opens its row. */
 export async function beginCall(
@@ -59,7 +68,9 @@ export async function beginCall(
   const row = await open(model, step);
   const startedAt = performance.now();
   const { timeoutMs } = ((providerOptions ?? {}) as Record<string, CallOptions>)[CALL_OPTIONS] ?? {};
-  const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs, 'timeout' satisfies Killed);
+  const killAfter = (ms: number, why: Killed) => setTimeout(kill, Math.min(ms, LONGEST_TIMEOUT_MS), why);
+  const timer = timeoutMs === undefined ? undefined : killAfter(timeoutMs, 'timeout');
+  const startTimer = turns && killAfter(START_PATIENCE_MS, 'no start');
   opened.move();
 
   const observation = new Observation();
@@ -70,7 +81,7 @@ export async function beginCall(
     if (ended) return;
     ended = true;
     giveTurn();
-    clearTimeout(timer);
+    for (const it of [timer, startTimer]) clearTimeout(it);
     const since = (at: number | undefined) => (at === undefined ? undefined : Math.round(at - startedAt));
     const times = { firstTokenMs: since(observation.firstTokenAt), totalMs: since(performance.now()) };
     step.endedCalls.set(row, { outcome, ...usage, ...times, apiStatus, error });
@@ -80,21 +91,21 @@ export async function beginCall(
   const whyAborted = (): Error | undefined => {
     // The step's result will be refused: nobody reads this but the log.
     if (step.signal.aborted) return new Error(`aborted: ${String(step.signal.reason)}`);
-    if (killer.signal.reason === ('timeout' satisfies Killed)) {
-      return toStepError(TIMEOUT, step, `after ${(timeoutMs ?? 0) / 1_000} s`);
-    }
-    return abortSignal?.aborted ? (abortSignal.reason as Error) : undefined;
+    const why = killer.signal.reason as Killed | undefined;
+    if (why === 'timeout') return toStepError(TIMEOUT, step, `after ${(timeoutMs ?? 0) / 1_000} s`);
+    if (why === 'no start') return toStepError(NO_START, step, `after ${START_PATIENCE_MS / 1_000} s`);
+    return abortSignal?.aborted ? asError(abortSignal.reason) : undefined;
   };
 
   let thrown: Error | undefined;
-  const explain = (error: unknown): Error => {
+  const explain = (error: unknown, known?: Failure): Error => {
     const aborted = observation.signs ? undefined : whyAborted();
     if (aborted) {
       end('aborted', observation.usage, aborted.message.split('\n')[0]);
       return aborted;
     }
     const signs = { ...signsOf(error), ...observation.signs };
-    const failure = classify(error, signs);
+    const failure = known ?? classify(error, signs);
     end('failed', observation.usage, failure.what, signs.status);
     return toStepError(failure, step, error, signs);
   };
@@ -111,6 +122,7 @@ export async function beginCall(
     },
     onMessage(message) {
       giveTurn();
+      clearTimeout(startTimer);
       // It would keep its process waiting, for hours perhaps. When to come again, it has just said.
       if (observation.observe(message)) kill('failed');
     },
@@ -125,8 +137,8 @@ export async function beginCall(
       };
       end('completed', { ...told, ...observation.usage });
     },
-    failed(error) {
-      thrown ??= explain(error);
+    failed(error, failure) {
+      thrown ??= explain(error, failure);
       // Only now: whoever hears of it asks for the error.
       kill('failed');
       return thrown;
@@ -134,6 +146,11 @@ export async function beginCall(
   };
   call.aborted.catch(() => undefined);
   return call;
+}
+
+/** A reason may be anything. */
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(`aborted: ${String(reason)}`);
 }
 
 async function open(model: string, { runId, stepId, execution, deploymentId, signal }: StepScope): Promise<string> {

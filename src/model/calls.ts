@@ -1,5 +1,6 @@
 import { wrapLanguageModel, type LanguageModelMiddleware } from 'ai';
-import { beginCall, type Call, type CallHooks, type Model, type StreamPart } from './call.ts';
+import { beginCall, type Call, type CallHooks, type Finish, type Model, type StreamPart } from './call.ts';
+import { ENDED_EARLY, REFUSAL, TOO_LONG, type Failure } from './failure.ts';
 import type { Turns } from './turns.ts';
 
 /**
@@ -22,6 +23,8 @@ export function inCalls(createModel: (hooks: CallHooks) => Model, turns?: Turns)
       try {
         const answer = createModel(call).doGenerate({ ...params, abortSignal: call.signal });
         const result = await Promise.race([answer, call.aborted]);
+        const failure = judge(result.finishReason);
+        if (failure || call.failing) throw call.failed(new Error('The answer is not whole.'), failure);
         call.completed(result);
         return result;
       } catch (error) {
@@ -44,10 +47,10 @@ export function inCalls(createModel: (hooks: CallHooks) => Model, turns?: Turns)
 /** Lets an answer pass, and nothing after it went wrong: the CLI writes its error messages where the answer was. */
 function watch(call: Call): TransformStream<StreamPart, StreamPart> {
   let ended = false;
-  const fail = (controller: TransformStreamDefaultController<StreamPart>, error: unknown) => {
+  const fail = (controller: TransformStreamDefaultController<StreamPart>, error: unknown, failure?: Failure) => {
     if (ended) return;
     ended = true;
-    controller.enqueue({ type: 'error', error: call.failed(error) });
+    controller.enqueue({ type: 'error', error: call.failed(error, failure) });
     controller.terminate();
   };
   return new TransformStream<StreamPart, StreamPart>({
@@ -61,16 +64,25 @@ function watch(call: Call): TransformStream<StreamPart, StreamPart> {
         call.onToken();
       }
       if (part.type === 'finish') {
-        if (call.failing || part.finishReason.unified === 'error') return fail(controller, new Error('no answer'));
+        const failure = judge(part.finishReason);
+        if (failure || call.failing) return fail(controller, new Error('The answer is not whole.'), failure);
         ended = true;
         call.completed(part);
       }
       controller.enqueue(part);
     },
     flush: (controller) => fail(controller, new Error('the answer has no end')),
+    // Not by the AI SDK, which keeps on reading what its caller has left: there, the end of the step ends the call.
     cancel() {
       ended = true;
       call.failed(new Error('nobody reads the answer'));
     },
   });
+}
+
+/** What is wrong with an answer that ended so; undefined: nothing. */
+function judge({ unified, raw }: Finish['finishReason']): Failure | undefined {
+  if (unified === 'length') return TOO_LONG;
+  if (unified === 'content-filter') return REFUSAL;
+  return unified === 'error' || raw === 'pause_turn' ? ENDED_EARLY : undefined;
 }

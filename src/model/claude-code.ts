@@ -11,7 +11,7 @@ import { cliEnvironment } from './cli-environment.ts';
 import { spawnCli } from './cli-process.ts';
 import type { CallHooks, Model } from './call.ts';
 import { inCalls } from './calls.ts';
-import { withoutKeys } from './secrets.ts';
+import { rememberSecrets, withoutKeys } from './secrets.ts';
 import { isSimulated, simulatedApiUrl } from './simulated-api.ts';
 import { createTurns } from './turns.ts';
 
@@ -44,6 +44,7 @@ function createModel(
   const { config } = getCurrent()!;
   const apiUrl = isSimulated(deploymentId) ? (config.simulatedApiUrl ?? simulatedApiUrl()) : undefined;
   const verbose = settings.verbose ?? config.verbose;
+  rememberSecrets(settings.env);
   const provider = createClaudeCode({
     defaultSettings: {
       tools: [],

@@ -28,8 +28,11 @@ const NO_MODEL: Failure = {
   what: 'The model is not there',
   remedy: 'Check its name, and that the account may use it.',
 };
-const REFUSAL: Failure = { what: 'Claude declined to answer', remedy: 'Change the prompt, or ask another model.' };
-const TOO_LONG: Failure = {
+export const REFUSAL: Failure = {
+  what: 'Claude declined to answer',
+  remedy: 'Change the prompt, or ask another model.',
+};
+export const TOO_LONG: Failure = {
   what: 'The answer is longer than allowed',
   remedy: 'Ask for less, or raise CLAUDE_CODE_MAX_OUTPUT_TOKENS in the env of claudeCode().',
 };
@@ -41,9 +44,11 @@ const TOO_MANY_TURNS: Failure = {
   remedy: 'See what the prompt, or the text in it, asks for.',
 };
 const SERVER: Failure = { what: 'Claude failed' };
+export const ENDED_EARLY: Failure = { what: 'The answer ended early' };
 const CONNECTION: Failure = { what: 'No answer from Claude' };
 export const SHAPE: Failure = { what: 'No answer in the shape that was asked for' };
 export const TIMEOUT: Failure = { what: 'The call took too long' };
+export const NO_START: Failure = { what: 'The Claude Code CLI did not start' };
 
 const BY_CATEGORY: Partial<Record<string, Failure>> = {
   authentication_failed: LOGIN,
@@ -83,17 +88,19 @@ const BY_MESSAGE: readonly [RegExp, Failure][] = [
 /** What the error of a provider says itself; that of Claude Code has no status. */
 export function signsOf(error: unknown): Signs {
   if (!APICallError.isInstance(error)) return {};
-  const seconds = Number(error.responseHeaders?.['retry-after'] ?? NaN);
-  return { status: error.statusCode, retryAfterMs: Number.isFinite(seconds) ? seconds * 1_000 : undefined };
+  const { 'retry-after': retryAfter = '' } = error.responseHeaders ?? {};
+  const ms = /^\d+$/.test(retryAfter) ? Number(retryAfter) * 1_000 : Date.parse(retryAfter) - Date.now();
+  return { status: error.statusCode, retryAfterMs: Number.isNaN(ms) ? undefined : ms };
 }
 
 /** By HTTP status and cause. Not by `isRetryable`, which the provider sets for a missing binary and not for a lost connection. */
 export function classify(error: unknown, { status, category = '', detail = '' }: Signs = {}): Failure {
   if ((error as { data?: { code?: string } } | undefined)?.data?.code === 'ENOENT') return NO_CLI;
-  if (isAuthenticationError(error)) return LOGIN;
   const known = BY_STATUS[status ?? 0] ?? BY_CATEGORY[category];
   if (known) return known;
   if (status !== undefined) return status >= 500 ? SERVER : BAD_REQUEST;
+  // Only now: the provider calls everything so whose text has a word like "unauthorized", be it of a 503.
+  if (isAuthenticationError(error)) return LOGIN;
   const text = `${detail} ${messageOf(error)}`;
   return BY_MESSAGE.find(([pattern]) => pattern.test(text))?.[1] ?? CONNECTION;
 }

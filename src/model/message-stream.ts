@@ -7,7 +7,8 @@ export type MessageBlock = { type: 'text' } | { type: 'tool_use'; name: string }
 export interface MessageStream {
   /** The next piece of the text, or of the JSON. */
   write(piece: string): void;
-  end(stopReason: string, outputTokens: number): void;
+  /** @param details of the reason, in the words of the API */
+  end(stopReason: string, outputTokens: number, details?: object): void;
 }
 
 /** Begins to stream a message by server-sent events, as the Messages API documents them. */
@@ -31,10 +32,10 @@ export function streamMessage(
         block.type === 'text' ? { type: 'text_delta', text: piece } : { type: 'input_json_delta', partial_json: piece };
       sendEvent(response, 'content_block_delta', { index: 0, delta });
     },
-    end(stopReason, outputTokens) {
+    end(stopReason, outputTokens, details) {
       sendEvent(response, 'content_block_stop', { index: 0 });
       sendEvent(response, 'message_delta', {
-        delta: { stop_reason: stopReason, stop_sequence: null },
+        delta: { stop_reason: stopReason, stop_sequence: null, ...(details && { stop_details: details }) },
         usage: { output_tokens: outputTokens },
       });
       sendEvent(response, 'message_stop', {});

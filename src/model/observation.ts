@@ -30,11 +30,16 @@ export class Observation {
   #cached = 0;
   #characters = 0;
 
-  /** @returns whether the CLI is about to try again by itself */
+  /** @returns whether the CLI is about to try again by itself, which it must not */
   observe(message: CliMessage): boolean {
     switch (message.type) {
       case 'system':
         if (message.subtype === 'model_refusal_no_fallback') this.#note({ category: 'refusal' });
+        if (message.subtype === 'model_refusal_fallback') {
+          // Another model, which nobody has asked for, would go on in the same text.
+          this.#note({ category: 'refusal' });
+          return true;
+        }
         if (message.subtype !== 'api_retry') return false;
         this.#note({
           status: message.error_status ?? undefined,

@@ -2,7 +2,7 @@
 export interface Turns {
   /**
    * Waits for a turn. @returns gives it back; more than once does nothing
-   * @throws the signal's reason, if it fires before
+   * @throws Error if the signal fires before; its reason is the `cause`
    */
   take(signal: AbortSignal): Promise<() => void>;
 }
@@ -21,9 +21,10 @@ export function createTurns(limit: () => number): Turns {
   return {
     take(signal) {
       return new Promise((resolve, reject) => {
+        const whyNot = () => new Error('No turn is wanted any more.', { cause: signal.reason });
         const leave = () => {
           waiting.splice(waiting.indexOf(begin), 1);
-          reject(signal.reason as Error);
+          reject(whyNot());
         };
         const begin = () => {
           signal.removeEventListener('abort', leave);
@@ -35,7 +36,7 @@ export function createTurns(limit: () => number): Turns {
             next();
           });
         };
-        if (signal.aborted) return reject(signal.reason as Error);
+        if (signal.aborted) return reject(whyNot());
         signal.addEventListener('abort', leave, { once: true });
         waiting.push(begin);
         next();

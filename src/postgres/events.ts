@@ -9,7 +9,7 @@ import { createEventOrder } from './event-order.ts';
 import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
 import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
 import { joinTransaction } from './joined-pool.ts';
-import { closeLostCalls, closeModelCalls } from './model-calls.ts';
+import { closeLostCalls, closeModelCalls, type CallEnd } from './model-calls.ts';
 import { transaction } from './pool.ts';
 import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
@@ -69,8 +69,8 @@ export function createEvents(options: EventsOptions): Storage['events'] {
       );
     }
     const begin = RECREATED_BY_REPLAY.has(event.eventType) ? 'BEGIN; SET LOCAL synchronous_commit = off' : 'BEGIN';
-    const ended = endingStreams(scope, event);
-    const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ended);
+    const ends = endingWith(scope, event);
+    const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ends);
     const attempt = () => transaction(pool, write, begin);
     // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
     const giveUp = isFenced(scope, event) ? scope?.lease.signal : undefined;
@@ -86,8 +86,9 @@ export function createEvents(options: EventsOptions): Storage['events'] {
       })
       .finally(() => isPaidFor && unrecorded.delete(event.correlationId));
     noteInScope(scope, event, result);
+    for (const call of ends.calls.keys()) stepOf(scope)?.endedCalls.delete(call);
     // Hints, after the fact: polls and the sweep are beneath them.
-    for (const stream of ended) await options.onStreamEnd(stream).catch(() => undefined);
+    for (const stream of ends.streams) await options.onStreamEnd(stream).catch(() => undefined);
     const isLast = event.eventType === 'run_cancelled' || params?.onlyAnswer;
     if (isLast) await options.requestReplay(runId).catch(() => undefined);
     return result;
@@ -103,7 +104,7 @@ async function writeEvent(
   event: AnyEventRequest,
   params: Params | undefined,
   scope: Scope | undefined,
-  endedStreams: ReadonlySet<string>,
+  ends: EndingWith,
 ): Promise<EventResult> {
   const step = stepOf(scope);
   const key = params?.startKey;
@@ -140,8 +141,8 @@ async function writeEvent(
   };
   const result = await write();
 
-  for (const stream of endedStreams) await endStream(client, stream, runId);
-  if (ENDS_EXECUTION.has(event.eventType) && step) await closeModelCalls(client, step.endedCalls);
+  for (const stream of ends.streams) await endStream(client, stream, runId);
+  await closeModelCalls(client, ends.calls);
   if (ENDS_RUN.has(event.eventType)) await closeLostCalls(client, runId);
   if (run && order.last) {
     const written = {
@@ -171,9 +172,16 @@ function stepOf(scope: Scope | undefined): StepScope | undefined {
   return scope?.kind === 'step' ? scope : undefined;
 }
 
-function endingStreams(scope: Scope | undefined, event: AnyEventRequest): ReadonlySet<string> {
-  const endsStep = event.eventType === 'step_completed' || event.eventType === 'step_failed';
-  return (endsStep && stepOf(scope)?.endingStreams) || new Set();
+/** What is written with an event of a step: as it was then, since calls may end while it is written. */
+interface EndingWith {
+  streams: ReadonlySet<string>;
+  calls: ReadonlyMap<string, CallEnd>;
+}
+
+function endingWith(scope: Scope | undefined, { eventType }: AnyEventRequest): EndingWith {
+  const step = ENDS_EXECUTION.has(eventType) ? stepOf(scope) : undefined;
+  const endsStreams = eventType !== 'step_retrying';
+  return { streams: new Set(endsStreams ? step?.endingStreams : []), calls: new Map(step?.endedCalls) };
 }
 
 function wakes(event: AnyEventRequest, result: EventResult): boolean {
@@ -181,7 +189,6 @@ function wakes(event: AnyEventRequest, result: EventResult): boolean {
 }
 
 function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: EventResult): void {
-  if (ENDS_EXECUTION.has(event.eventType)) stepOf(scope)?.endedCalls.clear();
   if (scope?.kind !== 'replay') return;
   if (wakes(event, result)) scope.ownEvents += 1;
   if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);

@@ -36,19 +36,27 @@ export interface CallEnd extends TokenUsage {
   totalMs?: number | undefined;
 }
 
-/** Writes down that a call begins, unless `signal` fires. Returns its id. */
+/**
+ * Writes down that a call begins, unless `signal` fires. Returns its id.
+ * @throws Error when the run has ended: nobody would close the row, or want the answer
+ */
 export async function openModelCall(pool: Pool, call: ModelCall, signal: AbortSignal): Promise<string> {
   const id = randomUUID();
-  await retryTransient(
+  const { rowCount } = await retryTransient(
     () =>
       pool.query(
-        `INSERT INTO workflow_engine.model_calls (id, job_prefix, run_id, step_id, execution, model, simulated)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
+        // The lock: the end of the run, which closes all rows, comes before this one or finds it.
+        `WITH running AS (
+           SELECT id FROM workflow.workflow_runs WHERE id = $3 AND status IN ('pending', 'running') FOR SHARE)
+         INSERT INTO workflow_engine.model_calls (id, job_prefix, run_id, step_id, execution, model, simulated)
+         SELECT $1, $2, id, $4, $5, $6, $7 FROM running
+         ON CONFLICT (id) DO UPDATE SET model = EXCLUDED.model`,
         [id, call.jobPrefix, call.runId, call.stepId, call.execution, call.model, call.simulated],
       ),
     DATABASE_PATIENCE_MS,
     signal,
   );
+  if (rowCount === 0) throw new Error(`No call for ${call.stepId}: its run has ended.`);
   return id;
 }
 

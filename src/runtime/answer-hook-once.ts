@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { HookNotFoundError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT, type CreateEventParams, type World } from '@workflow/world';
 import { ConfigError } from '../config/config.ts';
@@ -18,7 +19,7 @@ export class HookAnsweredError extends ConfigError {
   readonly answer: HookAnswer;
 
   constructor(token: string, runId: string, answer: HookAnswer) {
-    const [at, payload] = [answer.answeredAt.toISOString(), JSON.stringify(answer.payload)];
+    const [at, payload] = [answer.answeredAt.toISOString(), inspect(answer.payload)];
     super(`The hook "${token}" of ${runId} was answered at ${at}: ${payload}`);
     this.runId = runId;
     this.answer = answer;
@@ -48,7 +49,8 @@ export async function answerHookOnce(token: string, payload: unknown): Promise<{
     await world.events.create(runId, { ...event, eventData }, params);
   } catch (error) {
     if (!(error instanceof AnsweredBeforeError)) return explainMissing(error);
-    throw new HookAnsweredError(token, runId, (await readHookAnswer(world, runId, hookId))!);
+    const answer = await readHookAnswer(world, runId, hookId);
+    throw answer ? new HookAnsweredError(token, runId, answer) : new ConfigError(`${runId} was removed.`);
   }
   return { runId };
 

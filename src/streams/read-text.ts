@@ -25,28 +25,26 @@ export async function* readText(
   runId: string,
   from = 0,
 ): AsyncGenerator<TextPiece, void> {
-  const bytes = await world.readFromStream(nameOfStream(runId), from);
-  const judge = createJudge(from > 0);
-  let index = from;
+  // From the beginning: whether a chunk counts depends on those before it.
+  const bytes = await world.readFromStream(nameOfStream(runId), 0);
+  const judge = createJudge();
+  let index = 0;
   // Each row holds one chunk, so counting them gives their indexes.
   for await (const chunk of bytes.pipeThrough(getDeserializeStream(NO_REVIVERS, undefined))) {
     const piece = judge(chunk as TextChunk, index);
     index += 1;
-    if (piece) yield piece;
+    if (piece && piece.index >= from) yield piece;
   }
 }
 
-/**
- * Tells chunks that count from those that came again, or late, from an execution that was given up.
- * @param hasSeen whether the reader has seen what comes before the first one
- */
-function createJudge(hasSeen: boolean): (chunk: TextChunk, index: number) => TextPiece | undefined {
-  let seen = hasSeen;
+/** Tells chunks that count from those that came again, or late, from an execution that was given up. */
+function createJudge(): (chunk: TextChunk, index: number) => TextPiece | undefined {
+  /** Whether there is something that counts so far. */
+  let seen = false;
   let last = { attempt: 0, index: -1 };
   return ({ attempt, index, text, superseded }, indexInStream) => {
     if (attempt < last.attempt || (attempt === last.attempt && index <= last.index)) return undefined;
-    // Who joins in the middle of an attempt goes on with it.
-    const interrupted = attempt > last.attempt && (last.attempt > 0 || index === 0);
+    const interrupted = attempt > last.attempt;
     const discards = superseded ? 'failed' : interrupted ? 'interrupted' : undefined;
     const piece = { index: indexInStream, attempt, text, ...(superseded && { superseded }) };
     const isDiscarding = seen && discards !== undefined;

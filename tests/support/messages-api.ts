@@ -53,7 +53,9 @@ export type Reply =
       text: string;
       /** Before each word. */
       paceMs?: number;
-      stopReason?: 'end_turn' | 'refusal' | 'max_tokens';
+      stopReason?: 'end_turn' | 'refusal' | 'max_tokens' | 'pause_turn';
+      /** Why it refuses: for some, the CLI would ask another model. */
+      refusalCategory?: string;
       after?: number;
       /** The socket is cut, nothing comes any more, or an event `error` in the stream. */
       ending?: 'cut' | 'hang' | ApiError;
@@ -147,7 +149,13 @@ async function send(response: ServerResponse, { model, stream }: RequestBody, re
     message.write(JSON.stringify(reply.input));
     return message.end('tool_use', 10);
   }
-  const { paceMs = 0, stopReason = 'end_turn', ending, after = ending ? 0 : Infinity } = reply;
+  const {
+    paceMs = 0,
+    stopReason = 'end_turn',
+    refusalCategory: category,
+    ending,
+    after = ending ? 0 : Infinity,
+  } = reply;
   const words = reply.text.match(/\S+\s*/g) ?? [];
   const message = streamMessage(response, { model, block: { type: 'text' }, inputTokens: 10 });
   for (const word of words.slice(0, after)) {
@@ -162,7 +170,7 @@ async function send(response: ServerResponse, { model, stream }: RequestBody, re
     response.end();
     return;
   }
-  message.end(stopReason, words.length);
+  message.end(stopReason, words.length, category ? { type: 'refusal', category, explanation: null } : undefined);
 }
 
 /** To those who do not ask for a stream. */
@@ -172,9 +180,9 @@ function sendWhole(
   reply: Exclude<Reply, string | { status: number }>,
   cut: () => void,
 ) {
-  if ('then' in reply && reply.then) {
-    if (reply.then === 'hang') return;
-    return reply.then === 'cut' ? cut() : sendJson(response, 529, { type: 'error', error: reply.then });
+  if ('ending' in reply && reply.ending) {
+    if (reply.ending === 'hang') return;
+    return reply.ending === 'cut' ? cut() : sendJson(response, 529, { type: 'error', error: reply.ending });
   }
   const [block, stopReason] =
     'tool' in reply

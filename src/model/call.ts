@@ -1,5 +1,6 @@
 import type { LanguageModelMiddleware } from 'ai';
-import { openModelCall, type CallEnd, type TokenUsage } from '../postgres/model-calls.ts';
+import { closeModelCalls, openModelCall, type CallEnd, type TokenUsage } from '../postgres/model-calls.ts';
+import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep, type StepScope } from '../runtime/scope.ts';
 import { classify, NO_START, signsOf, TIMEOUT, toStepError, type Failure } from './failure.ts';
@@ -153,8 +154,13 @@ function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(`aborted: ${String(reason)}`);
 }
 
-async function open(model: string, { runId, stepId, execution, deploymentId, signal }: StepScope): Promise<string> {
+async function open(model: string, step: StepScope): Promise<string> {
   const { pool, config } = getCurrent()!;
+  const { runId, stepId, execution, deploymentId, signal, endedCalls } = step;
+  // A step of many calls may die before its event: what the earlier ones have used is known by now.
+  const earlier = new Map(endedCalls);
+  await retryTransient(() => closeModelCalls(pool, earlier), DATABASE_PATIENCE_MS, signal);
+  for (const id of earlier.keys()) endedCalls.delete(id);
   const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated: isSimulated(deploymentId) };
   return openModelCall(pool, call, signal);
 }

@@ -98,6 +98,7 @@ test('with --json, stdout is one document for both runs and nothing else', async
         openCalls: 0,
         cutOffCalls: 0,
         models: ['sonnet'],
+        simulated: true,
         inputTokens: expect.any(Number),
         cachedTokens: 0,
         outputTokens: expect.any(Number),

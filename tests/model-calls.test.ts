@@ -77,7 +77,7 @@ test('an attempt whose worker died is lost, which the next one writes down; stat
     run(startProgram(INDEX, ['status', runId], { env: app.env })),
     run(startProgram(INDEX, ['status', runId, '--json'], { env: app.env })),
   ]);
-  expect(text.stdout).toMatch(/ask, attempt 1 +sonnet .*✗ lost with its worker\n {2}ask, attempt 2 +sonnet .*✓/);
+  expect(text.stdout).toMatch(/ask, execution 1 +sonnet .*✗ lost with its worker\n {2}ask, execution 2 +sonnet .*✓/);
   expect(text.stdout).toContain('2 calls, 1 of them cut off');
   const { calls, usage } = JSON.parse(json.stdout) as { calls: CallRecord[]; usage: object };
   expect(calls.map(({ outcome }) => outcome)).toEqual(['lost', 'completed']);
@@ -101,7 +101,7 @@ test('what a cancelled call has used is recorded, as far as it is known', async 
   expect(rows).toMatchObject([{ outcome: 'aborted', estimated: true, cost: null, timed: true }]);
   expect(rows[0]!.tokensIn).toBeGreaterThan(0);
   expect(rows[0]!.tokensOut).toBeGreaterThan(0);
-  expect(rows[0]!.error).toMatch(/^aborted: run/);
+  expect(rows[0]!.error).toMatch(/^run (cancelled|ended)$/);
 });
 
 test('a call that takes too long is killed, and made again', async () => {

@@ -119,10 +119,13 @@ export function parseCommand(args: readonly string[]): Command {
     if (!takes.has(option)) throw new UsageError(`--${option} is for ${modesWith(option)}, not for ${mode}.`);
   }
   if (run === 'RUN_ID' && runId === undefined && !values.help) {
-    throw new UsageError(`Which run? Write: ${mode} RUN_ID. The mode status lists the runs.`);
+    const reason = mode === 'reject' ? ' --reason TEXT' : '';
+    throw new UsageError(
+      `Which run? Write: npm run postgres-world:${mode} -- RUN_ID${reason}. The mode status lists the runs.`,
+    );
   }
   if (mode === 'reject' && !values.reason?.trim() && !values.help) {
-    throw new UsageError(`Why? Write: reject ${runId} --reason TEXT`);
+    throw new UsageError(`Why? Write: npm run postgres-world:reject -- ${runId} --reason TEXT`);
   }
   if (mode === 'prune' && values['older-than'] === undefined && !values.help) {
     throw new UsageError('How old? Write, for example: prune --older-than 30d');

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { World } from '@workflow/world';
-import { isSimulated } from '../model/simulated-api.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import { findWorkers } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
@@ -11,7 +10,8 @@ import { showPiece } from './follow-text.ts';
 import { formatSpan } from './format.ts';
 import { createProgress } from './progress.ts';
 import { followEvents } from './run-events.ts';
-import { findRun, isStranded, waitsForCode } from './status.ts';
+import { findRun } from './status.ts';
+import { isStranded, waitsForCode, workerCommand } from './waiting.ts';
 import { shortName } from './timeline.ts';
 
 /** How often it is looked for workers. */
@@ -40,11 +40,15 @@ export async function answerAttach(running: RunningWorld, question: Attaching): 
   const lookAtStream = () => world.getStreamInfo(nameOfStream(runId), runId);
   const { tailIndex } = await retryTransient(lookAtStream, DATABASE_PATIENCE_MS);
   const { status, createdAt, completedAt, error } = run;
+  const chunks = tailIndex + 1;
+  if (chunks === 0) output.note('The run has streamed no text.');
+  else if (question.from >= chunks)
+    output.note(`The run has streamed ${chunks} chunks: none from ${question.from} on.`);
   const isCompleted = status === 'completed';
   const took = completedAt ? ` in ${formatSpan(createdAt, completedAt)}` : '';
   output.note(`${isCompleted ? '✓' : '✗'} ${shortName(workflowName)} ${status}${took}`);
   if (error) output.note(`  ${error.message.replaceAll('\n', '\n  ')}`);
-  output.line({ runId, status, chunks: tailIndex + 1, error: error?.message });
+  output.line({ runId, status, chunks, error: error?.message });
   return isCompleted ? 0 : 1;
 }
 
@@ -73,8 +77,7 @@ async function tellIfStranded(
     const found = await looked;
     if (found && isStranded(...found)) {
       const [run] = found;
-      const variables = isSimulated(run.deploymentId) ? 'WORKFLOW_MODEL=simulated ' : '';
-      output.note(`${waitsForCode(run)}\n  ${variables}npm run example:postgres-world:worker`);
+      output.note(`${waitsForCode(run)}\n  ${workerCommand(run.deploymentId)}`);
       return;
     }
     await delay(LOOK_INTERVAL_MS, undefined, { signal: ended }).catch(() => undefined);

@@ -14,13 +14,13 @@ const OUTCOMES: Record<CallRecord['outcome'], string> = {
 export function describeCalls(calls: readonly CallRecord[]): string[] {
   if (calls.length === 0) return [];
   const rows = calls.map((call) => [
-    `${shortName(call.step)}, attempt ${call.attempt}`,
+    `${shortName(call.step)}, execution ${call.execution}`,
     call.model,
     tokens(call),
     call.costUsd === null ? '' : `$${call.costUsd.toFixed(4)}`,
     call.firstTokenMs === null ? '' : `first token ${formatDuration(call.firstTokenMs)}`,
     call.totalMs === null ? '' : `in all ${formatDuration(call.totalMs)}`,
-    [OUTCOMES[call.outcome], call.apiStatus && `HTTP ${call.apiStatus}`, call.error].filter(Boolean).join(' '),
+    [OUTCOMES[call.outcome], call.apiStatus && `HTTP ${call.apiStatus}`, call.error].filter(Boolean).join(', '),
   ]);
   return ['', '  Calls of the model', ...alignColumns(rows, '  ')];
 }

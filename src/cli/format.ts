@@ -21,21 +21,33 @@ export function formatSpan(from: Date, to: Date): string {
   return formatDuration(to.getTime() - from.getTime());
 }
 
+/** What a workflow returned, key by key. */
+export function describeResult(result: unknown, hidden: ReadonlySet<string> = new Set()): string[] {
+  const entries: [string, unknown][] =
+    result instanceof Object && !Array.isArray(result) ? Object.entries(result) : [['value', result]];
+  return entries
+    .filter(([key]) => !hidden.has(key))
+    .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`)
+    .map((line) => line.replaceAll('\n', '\n  '));
+}
+
 /** The lines `model`, `tokens` and `cost` of a run; none if it asked no model. */
 export function describeUsage(usage: RunUsage, model: 'claude' | 'simulated'): [string, string][] {
   if (usage.calls === 0) return [];
-  const simulated = model === 'simulated';
+  const { simulated } = usage;
+  // A step may ask another provider, whoever answers the others.
+  const partly = model === 'simulated' && !simulated ? ', in part SIMULATED' : '';
   const cached = usage.cachedTokens > 0 ? ` (${count(usage.cachedTokens)} of them cached)` : '';
   const open = usage.openCalls > 0 ? `, ${count(usage.openCalls)} of them running` : '';
   const cutOff = usage.cutOffCalls > 0 ? `, ${count(usage.cutOffCalls)} of them cut off` : '';
   const unknown = usage.cutOffCalls > 0 ? ' and what the cut off calls cost' : '';
   const calls = `${count(usage.calls)} ${usage.calls === 1 ? 'call' : 'calls'}${open}${cutOff}`;
   return [
-    ['model', usage.models.join(', ') + (simulated ? ', SIMULATED: made up by counting words' : '')],
+    ['model', usage.models.join(', ') + (simulated ? ', SIMULATED: made up by counting words' : partly)],
     ['tokens', `${count(usage.inputTokens)} in${cached}, ${count(usage.outputTokens)} out, ${calls}`],
     [
       'cost',
-      `$${usage.costUsd.toFixed(4)}${unknown}${simulated ? ' if it were real; nothing was paid' : ', as Claude Code states it'}`,
+      `$${usage.costUsd.toFixed(4)}${unknown}${simulated ? ' if it were real; nothing was paid' : `, as Claude Code states it${partly}`}`,
     ],
   ];
 }

@@ -1,7 +1,7 @@
 import { Console } from 'node:console';
 import { approvalCommands } from '../approval/approval.ts';
 import type { FollowedRun } from './follow-run.ts';
-import { alignPairs, describeUsage, formatDuration } from './format.ts';
+import { alignPairs, describeResult, describeUsage, formatDuration } from './format.ts';
 
 /** Text for people, and a document for programs. */
 export interface Answer {
@@ -89,12 +89,7 @@ function describe({ waitsFor, ...run }: FollowedRun): string {
   const head = waitsFor
     ? `\n⏸ ${workflow} waits for ${waitsFor}`
     : `\n${mark} ${workflow} ${status} in ${formatDuration(durationMs)}`;
-  const lines = error
-    ? [`  ${error.replaceAll('\n', '\n  ')}`]
-    : Object.entries((result ?? {}) as Record<string, unknown>)
-        .filter(([key]) => !SHOWN_ALREADY.has(key))
-        .map(([key, value]) => `  ${key}: ${typeof value === 'string' ? value : JSON.stringify(value, undefined, 2)}`)
-        .map((line) => line.replaceAll('\n', '\n  '));
+  const lines = error ? [`  ${error.replaceAll('\n', '\n  ')}`] : describeResult(result ?? {}, SHOWN_ALREADY);
   const facts = alignPairs([['run', runId], ...describeUsage(usage, model)]);
   const look = ['status -- ', 'web -- ', 'inspect -- run '].map((it) => `    npm run postgres-world:${it}${runId}`);
   const { yes, no } = approvalCommands(runId);

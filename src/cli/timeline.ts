@@ -8,7 +8,8 @@ export interface Activity {
   id: string;
   /** The step's function, or the hook's token. */
   name: string;
-  state: 'queued' | 'running' | 'retrying' | 'waiting' | 'completed' | 'failed';
+  /** Cut off: the run has ended before. */
+  state: 'queued' | 'running' | 'retrying' | 'waiting' | 'completed' | 'failed' | 'cut off';
   /** How often the step was begun, interruptions included. */
   executions: number;
   createdAt: Date;
@@ -37,7 +38,10 @@ export function createTimeline(): Timeline {
       return [...byId.values()];
     },
     add(event) {
-      if (/^run_(completed|failed|cancelled)$/.test(event.eventType)) timeline.ended = true;
+      if (/^run_(completed|failed|cancelled)$/.test(event.eventType)) {
+        timeline.ended = true;
+        for (const activity of byId.values()) cutOff(activity, event.createdAt);
+      }
       if (event.correlationId === undefined) return undefined;
       const created = begin(event);
       if (created) byId.set(created.id, created);
@@ -47,6 +51,11 @@ export function createTimeline(): Timeline {
     },
   };
   return timeline;
+}
+
+function cutOff(activity: Activity, endedAt: Date): void {
+  if (activity.state !== 'completed' && activity.state !== 'failed')
+    Object.assign(activity, { state: 'cut off', endedAt });
 }
 
 function begin({ createdAt, ...event }: Event): Activity | undefined {

@@ -5,7 +5,6 @@ import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep, type StepScope } from '../runtime/scope.ts';
 import { classify, NO_START, signsOf, TIMEOUT, toStepError, type Failure } from './failure.ts';
 import { Observation, type CliMessage } from './observation.ts';
-import { isSimulated } from './simulated-api.ts';
 import type { Turns } from './turns.ts';
 
 /** The AI SDK's current specification of a language model. */
@@ -19,6 +18,15 @@ export interface CallHooks {
   /** Fires when the answer is not wanted any more: whatever works on it is to be killed. */
   signal: AbortSignal;
   onMessage(message: CliMessage): void;
+}
+
+/** Where answers come from. */
+export interface CallSource {
+  /** As errors call it. */
+  who: string;
+  /** Those who wait for a turn do so before their call begins. */
+  turns?: Turns;
+  isSimulated(step: StepScope): boolean;
 }
 
 /** For the provider option of the same name: what {@link answerText} and the like tell about a call. */
@@ -57,7 +65,7 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 export async function beginCall(
   model: string,
   { abortSignal, providerOptions }: { abortSignal?: AbortSignal; providerOptions?: object },
-  turns?: Turns,
+  { who, turns, isSimulated }: CallSource,
 ): Promise<Call> {
   const step = currentStep();
   const killer = new AbortController();
@@ -66,7 +74,7 @@ export async function beginCall(
   await using opened = new AsyncDisposableStack();
   const giveTurn = (await turns?.take(signal)) ?? (() => {});
   opened.defer(giveTurn);
-  const row = await open(model, step);
+  const row = await open(model, step, isSimulated(step));
   const startedAt = performance.now();
   const { timeoutMs } = ((providerOptions ?? {}) as Record<string, CallOptions>)[CALL_OPTIONS] ?? {};
   const killAfter = (ms: number, why: Killed) => setTimeout(kill, Math.min(ms, LONGEST_TIMEOUT_MS), why);
@@ -91,7 +99,7 @@ export async function beginCall(
   /** Undefined: nobody has, but perhaps the call itself, which says why by its signs. */
   const whyAborted = (): Error | undefined => {
     // The step's result will be refused: nobody reads this but the log.
-    if (step.signal.aborted) return new Error(`aborted: ${String(step.signal.reason)}`);
+    if (step.signal.aborted) return new Error(String(step.signal.reason));
     const why = killer.signal.reason as Killed | undefined;
     if (why === 'timeout') return toStepError(TIMEOUT, step, `after ${(timeoutMs ?? 0) / 1_000} s`);
     if (why === 'no start') return toStepError(NO_START, step, `after ${START_PATIENCE_MS / 1_000} s`);
@@ -108,7 +116,7 @@ export async function beginCall(
     const signs = { ...signsOf(error), ...observation.signs };
     const failure = known ?? classify(error, signs);
     end('failed', observation.usage, failure.what, signs.status);
-    return toStepError(failure, step, error, signs);
+    return toStepError(failure, step, error, signs, who);
   };
 
   const call: Call = {
@@ -151,16 +159,16 @@ export async function beginCall(
 
 /** A reason may be anything. */
 function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(`aborted: ${String(reason)}`);
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
-async function open(model: string, step: StepScope): Promise<string> {
+async function open(model: string, step: StepScope, simulated: boolean): Promise<string> {
   const { pool, config } = getCurrent()!;
-  const { runId, stepId, execution, deploymentId, signal, endedCalls } = step;
+  const { runId, stepId, execution, signal, endedCalls } = step;
   // A step of many calls may die before its event: what the earlier ones have used is known by now.
   const earlier = new Map(endedCalls);
   await retryTransient(() => closeModelCalls(pool, earlier), DATABASE_PATIENCE_MS, signal);
   for (const id of earlier.keys()) endedCalls.delete(id);
-  const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated: isSimulated(deploymentId) };
+  const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated };
   return openModelCall(pool, call, signal);
 }

@@ -1,27 +1,36 @@
 import { wrapLanguageModel, type LanguageModelMiddleware } from 'ai';
-import { beginCall, type Call, type CallHooks, type Finish, type Model, type StreamPart } from './call.ts';
+import {
+  beginCall,
+  type Call,
+  type CallHooks,
+  type CallSource,
+  type Finish,
+  type Model,
+  type StreamPart,
+} from './call.ts';
 import { ENDED_EARLY, REFUSAL, TOO_LONG, type Failure } from './failure.ts';
-import type { Turns } from './turns.ts';
 
 /**
  * Any model of the AI SDK, with its calls in the ledger and its failures told apart as those of
- * `claudeCode` are; for use inside a step.
+ * `claudeCode` are; for use inside a step. It is asked in simulated runs, too.
  */
 export function recorded(model: Model): Model {
-  return wrapLanguageModel({ model, middleware: inCalls(() => model) });
+  const source = { createModel: () => model, who: model.provider, isSimulated: () => false };
+  return wrapLanguageModel({ model, middleware: inCalls(source) });
 }
 
-/**
- * Each call by a model of its own, with a row in the ledger.
- * @param createModel makes the one that answers
- * @param turns those who wait for one do so before their call begins
- */
-export function inCalls(createModel: (hooks: CallHooks) => Model, turns?: Turns): LanguageModelMiddleware {
+export interface ModelSource extends CallSource {
+  /** Makes the model that answers one call. */
+  createModel(hooks: CallHooks): Model;
+}
+
+/** Each call by a model of its own, with a row in the ledger. */
+export function inCalls(source: ModelSource): LanguageModelMiddleware {
   return {
     async wrapGenerate({ params, model }) {
-      const call = await beginCall(model.modelId, params, turns);
+      const call = await beginCall(model.modelId, params, source);
       try {
-        const answer = createModel(call).doGenerate({ ...params, abortSignal: call.signal });
+        const answer = source.createModel(call).doGenerate({ ...params, abortSignal: call.signal });
         const result = await Promise.race([answer, call.aborted]);
         const failure = judge(result.finishReason);
         if (failure || call.failing) throw call.failed(new Error('The answer is not whole.'), failure);
@@ -33,9 +42,9 @@ export function inCalls(createModel: (hooks: CallHooks) => Model, turns?: Turns)
     },
 
     async wrapStream({ params, model }) {
-      const call = await beginCall(model.modelId, params, turns);
+      const call = await beginCall(model.modelId, params, source);
       try {
-        const { stream, ...rest } = await createModel(call).doStream({ ...params, abortSignal: call.signal });
+        const { stream, ...rest } = await source.createModel(call).doStream({ ...params, abortSignal: call.signal });
         return { ...rest, stream: stream.pipeThrough(watch(call)) };
       } catch (error) {
         throw call.failed(error);

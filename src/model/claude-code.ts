@@ -30,7 +30,12 @@ const MAX_TURNS = 10;
 export function claudeCode(modelId: Parameters<ClaudeCodeProvider>[0], settings: ClaudeCodeSettings = {}): Model {
   return wrapLanguageModel({
     model: createClaudeCode()(modelId),
-    middleware: inCalls((hooks) => createModel(modelId, settings, hooks), spawns),
+    middleware: inCalls({
+      createModel: (hooks) => createModel(modelId, settings, hooks),
+      who: 'Claude',
+      turns: spawns,
+      isSimulated: ({ deploymentId }) => isSimulated(deploymentId),
+    }),
   });
 }
 

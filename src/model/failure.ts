@@ -113,13 +113,20 @@ const LAST_DELAY_MS = 60_000;
  * The error that the step throws. It names the status, the attempt, and how long the step has tried.
  * FatalError: trying again cannot help. RetryableError: when to try again.
  */
-export function toStepError(failure: Failure, step: StepScope, error: unknown, signs: Signs = {}): Error {
+export function toStepError(
+  failure: Failure,
+  step: StepScope,
+  error: unknown,
+  signs: Signs = {},
+  who = 'Claude',
+): Error {
   const { status, detail = messageOf(error) } = signs;
   const seconds = ((getCurrent()!.now() - step.beganAt) / 1_000).toFixed(1);
   const facts = [status && `HTTP ${status}`, `attempt ${step.attempt}, ${seconds} s after the first began`];
   const summary = withoutKeys(
-    [`${failure.what} (${facts.filter(Boolean).join('; ')})`, detail].filter(Boolean).join(': '),
+    [`${failure.what.replace('Claude', who)} (${facts.filter(Boolean).join('; ')})`, detail].filter(Boolean).join(': '),
   );
+  if (failure === LOGIN && who !== 'Claude') return new FatalError(`${summary}\n  Check its key.`);
   if (failure.remedy) return new FatalError(`${summary}\n  ${failure.remedy}`);
   return new RetryableError(summary, { retryAfter: retryAfterMs(failure, step.attempt, signs) });
 }

@@ -102,7 +102,7 @@ const MIGRATIONS: readonly string[] = [
      SELECT FROM workflow.workflow_runs r WHERE r.id = c.run_id AND r.status IN ('pending', 'running'));
 
    CREATE VIEW workflow_engine.model_usage_by_run AS
-     SELECT c.job_prefix, c.run_id, p.workflow_name, bool_or(c.simulated) AS simulated,
+     SELECT c.job_prefix, c.run_id, p.workflow_name, bool_and(c.simulated) AS simulated,
             array_agg(DISTINCT c.model) AS models, count(*)::integer AS calls,
             count(*) FILTER (WHERE c.outcome = 'completed')::integer AS completed,
             count(*) FILTER (WHERE c.outcome = 'failed')::integer AS failed,
@@ -119,7 +119,7 @@ const MIGRATIONS: readonly string[] = [
             sum(completed)::integer AS completed, sum(failed)::integer AS failed, sum(aborted)::integer AS aborted,
             sum(lost)::integer AS lost, sum(running)::integer AS running, sum(input_tokens) AS input_tokens,
             sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens, sum(cost_usd) AS cost_usd,
-            sum(cost_usd) / count(*) AS cost_usd_per_run
+            round(sum(cost_usd) / count(*), 6) AS cost_usd_per_run
      FROM workflow_engine.model_usage_by_run
      GROUP BY job_prefix, workflow_name, simulated;`,
 ];

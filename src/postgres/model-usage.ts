@@ -9,6 +9,8 @@ export interface RunUsage {
   /** Calls that were killed, or died with their worker: what they used is not all known. */
   cutOffCalls: number;
   models: string[];
+  /** Whether all of them were. */
+  simulated: boolean;
   inputTokens: number;
   cachedTokens: number;
   outputTokens: number;
@@ -20,7 +22,7 @@ export interface RunUsage {
 export interface CallRecord {
   step: string;
   /** Which execution of the step it was part of. */
-  attempt: number;
+  execution: number;
   model: string;
   outcome: 'running' | 'completed' | 'failed' | 'aborted' | 'lost';
   inputTokens: number | null;
@@ -37,7 +39,7 @@ export interface CallRecord {
 export async function readUsage(pool: Pool, runId: string): Promise<RunUsage> {
   const read = () =>
     pool.query<RunUsage>(
-      `SELECT calls, running AS "openCalls", aborted + lost AS "cutOffCalls", models, input_tokens::float AS "inputTokens",
+      `SELECT calls, running AS "openCalls", aborted + lost AS "cutOffCalls", models, simulated, input_tokens::float AS "inputTokens",
               cached_tokens::float AS "cachedTokens", output_tokens::float AS "outputTokens", cost_usd::float AS "costUsd"
        FROM workflow_engine.model_usage_by_run WHERE run_id = $1`,
       [runId],
@@ -52,6 +54,7 @@ const NOTHING: RunUsage = {
   openCalls: 0,
   cutOffCalls: 0,
   models: [],
+  simulated: false,
   inputTokens: 0,
   cachedTokens: 0,
   outputTokens: 0,
@@ -61,7 +64,7 @@ const NOTHING: RunUsage = {
 /** In the order in which they were begun. */
 export async function readCalls(pool: Pool, runId: string): Promise<CallRecord[]> {
   const { rows } = await pool.query<CallRecord>(
-    `SELECT s.step_name AS step, c.execution AS attempt, c.model, coalesce(c.outcome, 'running') AS outcome,
+    `SELECT s.step_name AS step, c.execution, c.model, coalesce(c.outcome, 'running') AS outcome,
             c.input_tokens AS "inputTokens", c.cached_tokens AS "cachedTokens", c.output_tokens AS "outputTokens",
             c.cost_usd::float AS "costUsd", c.estimated, c.first_token_ms AS "firstTokenMs", c.total_ms AS "totalMs",
             c.api_status AS "apiStatus", c.error

@@ -36,6 +36,8 @@ const SETTINGS = {
   CLAUDE_CODE_MAX_RETRIES: '0',
   CLAUDE_CODE_RETRY_WATCHDOG: '1',
   CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK: '1',
+  // Else it would go on in the same text with a model that nobody has asked for.
+  CLAUDE_CODE_DISABLE_REFUSAL_FALLBACK: '1',
   // Else `@/etc/passwd` in a prompt puts that file into it, although there are no tools.
   CLAUDE_CODE_DISABLE_ATTACHMENTS: '1',
   // The administrator's CLAUDE.md is none of the settings that `settingSources: []` keeps out.

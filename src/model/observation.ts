@@ -36,7 +36,7 @@ export class Observation {
       case 'system':
         if (message.subtype === 'model_refusal_no_fallback') this.#note({ category: 'refusal' });
         if (message.subtype === 'model_refusal_fallback') {
-          // Another model, which nobody has asked for, would go on in the same text.
+          // Should the variable that forbids it be gone one day.
           this.#note({ category: 'refusal' });
           return true;
         }

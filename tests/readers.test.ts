@@ -64,8 +64,9 @@ test('twenty readers of a stream in one process share its connections', async ()
 
   expect(await readers.exited).toBe(0);
 
-  // The worker's and the readers': a pool, and a session to listen in.
-  expect(peak).toBeLessThanOrEqual(2 * (3 + 1));
+  // The worker's and the readers': a pool of 3, and a session to listen in. Those that the pools have
+  // replaced, after 10 s without work, may still be ending.
+  expect(peak).toBeLessThanOrEqual(2 * (3 + 1) + 3);
   expect(readers.stderr).toBe('');
   const seen = readers.stdout.trim().split('\n');
   expect(seen).toHaveLength(20);

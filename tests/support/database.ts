@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { inject, onTestFinished } from 'vitest';
+import { createTurns } from '../../src/model/turns.ts';
 
 export interface TestDatabase {
   url: string;
@@ -41,12 +42,18 @@ export async function createRole(database: TestDatabase): Promise<{ name: string
   return { name, url: Object.assign(new URL(database.url), { username: name, password: 'secret' }).href };
 }
 
+/** A server has a hundred connections for all: somebody who waits for fifty runs is not to take half of them. */
+const connections = createTurns(() => 10);
+const never = new AbortController().signal;
+
 export async function query<Row extends object>(url: string, sql: string, values?: unknown[]): Promise<Row[]> {
+  const giveBack = await connections.take(never);
   const client = new Client({ connectionString: url });
-  await client.connect();
   try {
+    await client.connect();
     return (await client.query<Row>(sql, values)).rows;
   } finally {
-    await client.end();
+    await client.end().catch(() => undefined);
+    giveBack();
   }
 }

@@ -23,10 +23,6 @@ const topicsSchema = z.object({
 
 type Sentiment = z.infer<typeof sentimentSchema>;
 
-/**
- * A call that takes longer than its `timeoutMs` is killed and made again, as is one that Claude was too busy for:
- * so often as its step's `maxRetries` says, between two of them up to a minute, or as long as Claude asks for.
- */
 const MINUTES = 60_000;
 
 /**
@@ -61,6 +57,10 @@ export async function multiAgentResearchWorkflow(topic: string) {
   return { topic, findings, synthesis, completedAt: now(), model };
 }
 
+/**
+ * A call that takes longer than `timeoutMs` is killed and made again, as is one that Claude was too busy for: as often
+ * as `maxRetries` says, after up to a minute, or when Claude says so. It is so with each step.
+ */
 async function analyzeSentiment(content: string): Promise<Sentiment> {
   'use step';
   return answerObject({

@@ -3,7 +3,6 @@
  * `@workflow/world-postgres` (with one transaction per event), durable streams, and a queue on
  * pg-boss whose jobs are the leases of the runs. See docs/ARCHITECTURE.md.
  */
-import { fileURLToPath } from 'node:url';
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import { readConfig, type WorldConfig } from './src/config/config.ts';
 import { asInPsql } from './src/config/postgres-url.ts';
@@ -24,7 +23,7 @@ import { createJobs, WAKE_CHANNEL } from './src/queue/jobs.ts';
 import { keepQueues } from './src/queue/keep-queues.ts';
 import { startWorker, type Worker, type WorkerOptions } from './src/queue/worker.ts';
 import { createWorldQueue, requestReplay } from './src/queue/world-queue.ts';
-import { compileWorkflows, NOT_COMPILED, type Compiled } from './src/runtime/compile.ts';
+import { compileWorkflows, NOT_COMPILED } from './src/runtime/compile.ts';
 import currentWorld, { getCurrent, setCurrent, type RunningWorld } from './src/runtime/current-world.ts';
 import { createLazyWorld } from './src/runtime/lazy-world.ts';
 import { replayBy } from './src/runtime/replay-clock.ts';
@@ -128,7 +127,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   opened.defer(() => setCurrent(undefined));
 
   if (!isReader) {
-    await loadBundles(compiled);
+    await compiled.load();
     const queues = [codeVersion, simulated].map((id) => queueNames(config.jobPrefix, id));
     opened.use(await keepQueues({ ...config, pool, boss, queues }));
   }
@@ -159,12 +158,6 @@ async function connect(
   return { pool, pooled, session, listener, clock, health, boss, jobs };
 }
 
-/** The bundles ask for the World while they are loaded, by this variable. */
-async function loadBundles({ load }: Compiled): Promise<void> {
-  process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./src/runtime/current-world.ts'));
-  await load();
-}
-
 async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
   opened.use(await registerWorker(options.pool, options));
   return opened.adopt(startWorker(options), (it) => it.stop());
@@ -182,18 +175,8 @@ function composeWorld(
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
-  const storage = createStorage(
-    {
-      pool,
-      pooled,
-      clock,
-      jobPrefix,
-      queueSchema,
-      onStreamEnd,
-      requestReplay: (runId) => requestReplay(pool, jobs, runId),
-    },
-    opened,
-  );
+  const onUnfollowed = (runId: string) => requestReplay(pool, jobs, runId);
+  const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

@@ -138,7 +138,7 @@ test('a run that has no text ends with its state, and one that failed or was can
 test('a run that does not exist, or that is another application’s, is refused at once', async () => {
   const app = await createApplication();
   const [theirs = ''] = await app.start('streamingWorkflow', [WORDS, 10]);
-  const unknown = theirs.slice(0, -3) + 'XXX';
+  const unknown = theirs.slice(0, -3) + '000';
   const others = { env: { ...app.env, WORKFLOW_POSTGRES_JOB_PREFIX: 'other_' } };
   const readers = await Promise.all([run(attach(app, unknown)), run(attach(others, theirs))]);
 

@@ -140,3 +140,16 @@ test.skipIf(process.platform !== 'linux')('on a terminal, each step and wait is 
   expect(stdout).toMatch(/✓ waited for [\d.]+ s\r\n {2}→ extractTopics/);
   expect(stdout).toMatch(/Read on about .*\r\n {2}✓ generateReport [\d.]+ s/);
 });
+
+test('status RUN_ID shows what the workflow returned, also what JSON has not', async () => {
+  const app = await createApplication();
+  await app.startWorker();
+  const [runId = ''] = await app.start('oddResultWorkflow', []);
+  await app.ended(runId);
+  const [text, json] = await Promise.all([status(app, runId), status(app, runId, '--json')]);
+
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    result: { at: '1970-01-01T00:00:00.000Z', size: '12345678901234567890', seen: [['a', [1]]] },
+  });
+  expect(text.stdout).toMatch(/ {2}Result\n {2}at: 1970-01-01T00:00:00.000Z\n {2}size: 12345678901234567890\n/);
+});

@@ -2,17 +2,17 @@ import type { Pool } from 'pg';
 import { APPROVAL_PREFIX } from '../approval/approval.ts';
 import { ConfigError, type WorldConfig } from '../config/config.ts';
 import { isSimulated, simulatedDeployment } from '../model/simulated-api.ts';
-import { hydrateData } from '@workflow/core/serialization-format';
 import { readCalls, readUsage } from '../postgres/model-usage.ts';
-import { describeInFull } from './run-details.ts';
-import { asksForApproval, isStranded, waitsForCode, workerCommand } from './waiting.ts';
 import { listRuns, type RunOverview } from '../postgres/run-overview.ts';
 import { findWorkers, type WorkerEntry } from '../postgres/workers.ts';
 import type { RunningWorld } from '../runtime/current-world.ts';
 import { formatDuration, formatSpan } from './format.ts';
 import type { Answer } from './output.ts';
+import { describeInFull } from './run-details.ts';
 import { readActivities } from './run-events.ts';
+import { readResult } from './run-result.ts';
 import { shortName } from './timeline.ts';
+import { asksForApproval, isStranded, waitsForCode, workerCommand } from './waiting.ts';
 
 /** The workers, and the runs with what each is doing. */
 export async function answerStatus({ pool, config, now }: RunningWorld, limit: number): Promise<Answer> {
@@ -38,17 +38,18 @@ export async function answerStatus({ pool, config, now }: RunningWorld, limit: n
 export async function answerRunStatus({ pool, world, config, now }: RunningWorld, runId: string): Promise<Answer> {
   const { jobPrefix } = config;
   const [workers, run] = await Promise.all([findWorkers(pool, jobPrefix), findRun(pool, jobPrefix, runId)]);
-  const [activities, usage, calls, { error, output }] = await Promise.all([
+  const [activities, usage, calls, stored] = await Promise.all([
     readActivities(world, runId),
     readUsage(pool, runId),
     readCalls(pool, runId),
     world.runs.get(runId, { resolveData: 'all' }),
   ]);
   const stranded = isStranded(run, workers);
-  const result = output === undefined ? undefined : hydrateData(output, {});
+  const result = await readResult(stored);
+  const error = stored.error?.message;
   return {
-    text: describeInFull(run, { activities, usage, calls, stranded, error: error?.message, result, now: now() }),
-    document: { ...summarize(run), waitsForWorker: stranded, error: error?.message, result, usage, calls, activities },
+    text: describeInFull(run, { activities, usage, calls, stranded, error, result, now: now() }),
+    document: { ...summarize(run), waitsForWorker: stranded, error, result, usage, calls, activities },
   };
 }
 

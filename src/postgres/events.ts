@@ -41,7 +41,7 @@ export interface EventsOptions {
   /** Called after the commit with each stream that ended in it. */
   onStreamEnd(name: string): Promise<void>;
   /** Called after the commit of an event that no queue message follows: a cancellation, or an answer of ours. */
-  requestReplay(runId: string): Promise<void>;
+  onUnfollowed(runId: string): Promise<void>;
 }
 
 type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
@@ -90,7 +90,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     // Hints, after the fact: polls and the sweep are beneath them.
     for (const stream of ends.streams) await options.onStreamEnd(stream).catch(() => undefined);
     const isLast = event.eventType === 'run_cancelled' || params?.onlyAnswer;
-    if (isLast) await options.requestReplay(runId).catch(() => undefined);
+    if (isLast) await options.onUnfollowed(runId).catch(() => undefined);
     return result;
   }
 

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { BaseBuilder, type WorkflowConfig } from '@workflow/builders';
 import { ConfigError } from '../config/config.ts';
 import { lockFile } from '../postgres/embedded/file-lock.ts';
@@ -87,6 +87,8 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
       codeVersion,
       workflows: Object.fromEntries(workflows),
       async load() {
+        // They ask for the World while they are loaded, by this variable.
+        process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./current-world.ts'));
         for (const bundle of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, bundle)).href);
       },
     };

@@ -52,7 +52,7 @@ export async function createProtocol(): Promise<Protocol> {
   const nothing = async () => undefined;
   const clock = await startDatabaseClock(pool);
   const storage = { pool, pooled: false, clock, jobPrefix: 'workflow_', queueSchema: QUEUE_SCHEMA };
-  const { events } = createStorage({ ...storage, onStreamEnd: nothing, requestReplay: nothing }, opened);
+  const { events } = createStorage({ ...storage, onStreamEnd: nothing, onUnfollowed: nothing }, opened);
   const jobs = createJobs(boss, pool, QUEUE_SCHEMA);
 
   const eventData = { deploymentId: DEPLOYMENT, workflowName: 'workflow//test', input: new Uint8Array() };

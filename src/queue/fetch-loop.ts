@@ -35,14 +35,8 @@ export function createFetchLoop(
   slots.onFree(news.announce);
 
   async function fetchFrom(queue: string): Promise<void> {
-    const reserved = slots.takeAll();
-    if (reserved === 0) return;
-    let jobs: Job<JobData>[] = [];
-    try {
-      jobs = await boss.fetch<JobData>(queue, { batchSize: reserved });
-    } finally {
-      slots.putBack(reserved - jobs.length);
-    }
+    let asked = 0;
+    const jobs = await slots.fill((batchSize) => boss.fetch<JobData>(queue, { batchSize: (asked = batchSize) }));
     for (const job of jobs) {
       const handled = handle(queue, job)
         .catch(() => undefined)
@@ -53,7 +47,7 @@ export function createFetchLoop(
       handling.add(handled);
     }
     // A full batch may have left more behind.
-    if (jobs.length === reserved) news.announce();
+    if (jobs.length > 0 && jobs.length === asked) news.announce();
   }
 
   /** Each time beginning with another one: a backlog in one queue must not starve the next. */

@@ -87,7 +87,7 @@ export function createRunSteps(runId: string, lease: Lease, context: DriverConte
         if (mayBeElsewhere && !alone) await toQueue(step);
         else if (mayBeElsewhere && !(await jobs.takeQueuedStep(queues.steps, stepId)))
           await later(step, LOOK_AGAIN_SECONDS);
-        else if (stepSlots.tryTake()) executing.set(stepId, executeHere(step));
+        else if (await stepSlots.take()) executing.set(stepId, executeHere(step));
         // Alone, it gets the next slot that is free.
         else if (!alone) await toQueue(step);
       }

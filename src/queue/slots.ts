@@ -1,10 +1,8 @@
 export interface Slots {
-  /** Takes one if there is one. */
-  tryTake(): boolean;
-  /** Takes all that are free, and says how many. */
-  takeAll(): number;
-  /** Gives back slots that were not used after all: nobody needs to look again for that. */
-  putBack(count: number): void;
+  /** Takes one if there is one, or one that is left over of those that are just being filled. */
+  take(): Promise<boolean>;
+  /** Takes all that are free for what `find` finds, at most as much as it is told, and gives the others back. */
+  fill<T>(find: (count: number) => Promise<T[]>): Promise<T[]>;
   /** Gives back the slot of something that has ended. */
   give(): void;
   /** Called whenever something has ended. */
@@ -14,25 +12,41 @@ export interface Slots {
 /** How many things of a kind this process does at once. */
 export function createSlots(count: number): Slots {
   const callbacks: (() => void)[] = [];
+  const waiting: ((taken: boolean) => void)[] = [];
   let free = count;
+  let filling = false;
+
+  const tryTake = () => {
+    if (free === 0) return false;
+    free -= 1;
+    return true;
+  };
+
   return {
-    tryTake() {
-      if (free === 0) return false;
-      free -= 1;
-      return true;
-    },
-    takeAll() {
-      const taken = free;
+    take: () => (free === 0 && filling ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(tryTake())),
+
+    async fill(find) {
+      const reserved = free;
+      if (reserved === 0) return [];
       free = 0;
-      return taken;
+      filling = true;
+      let used = 0;
+      try {
+        const found = await find(reserved);
+        used = found.length;
+        return found;
+      } finally {
+        filling = false;
+        free += reserved - used;
+        for (const resolve of waiting.splice(0)) resolve(tryTake());
+      }
     },
-    putBack(unused) {
-      free += unused;
-    },
+
     give() {
       free += 1;
       for (const callback of callbacks) callback();
     },
+
     onFree(callback) {
       callbacks.push(callback);
     },

@@ -1,7 +1,7 @@
 import type { ClientBase } from 'pg';
 
 /** After so many deaths without a recorded result, a run is driven alone in a process of its own. */
-const ALONE_AFTER_DEATHS = 5;
+export const ALONE_AFTER_DEATHS = 5;
 
 /** After so many it is failed. */
 export const DEAD_AFTER_DEATHS = 8;

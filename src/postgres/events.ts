@@ -1,32 +1,25 @@
+import type { AnyEventRequest, CreateEventParams, EventResult, Storage, WorkflowRun } from '@workflow/world';
 import { RunExpiredError } from '@workflow/errors';
-import type { AnyEventRequest, CreateEventParams, EventResult, Storage } from '@workflow/world';
 import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
 import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
 import { endStream } from '../streams/chunks.ts';
 import type { DatabaseClock } from './database-clock.ts';
-import { createEventOrder } from './event-order.ts';
-import { byDatabaseClock, refuseEarlyEnd, stampTimes } from './event-times.ts';
-import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
-import { joinTransaction } from './joined-pool.ts';
-import { closeLostCalls, closeModelCalls, type CallEnd } from './model-calls.ts';
+import { byDatabaseClock } from './event-times.ts';
+import type { EventContext } from './frequent-events.ts';
+import type { HookAnswerParams } from './hook-answers.ts';
+import { closeModelCalls, type CallEnd } from './model-calls.ts';
 import { transaction } from './pool.ts';
-import { lockLease, lockRun, recordEvents, seedRun, type RunSeed } from './run-progress.ts';
+import { asWorldError } from './refusals.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
-import { chargeAttempt } from './step-progress.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
-
-/** Nothing that a replay could observe: no reason to wake the run. */
-const UNOBSERVED = new Set(['step_started', 'step_retrying']);
-
-/** What was executed has ended by itself. */
-const RESULTS = new Set(['step_completed', 'step_failed', 'step_retrying', 'wait_completed']);
+import { createFrequentWriter, type Write } from './write-frequent.ts';
+import { wakes, writeStock } from './write-stock.ts';
 
 const ENDS_EXECUTION = new Set(['step_completed', 'step_failed', 'step_retrying']);
-const ENDS_RUN = new Set(['run_completed', 'run_failed', 'run_cancelled']);
 
-/** A replay would write these again; the next synchronous commit flushes them too. */
-const RECREATED_BY_REPLAY = new Set(['run_started', 'step_created', 'step_started', 'wait_created']);
+/** For what a replay would write again; the next synchronous commit flushes it too. */
+const BEGIN_UNFLUSHED = 'BEGIN; SET LOCAL synchronous_commit = off';
 
 /** What a step may write only under its lease. A result is taken without, if there is none yet. */
 const FENCED_IN_STEPS = new Set(['step_started', 'step_failed', 'step_retrying']);
@@ -35,6 +28,7 @@ export interface EventsOptions {
   pool: Pool;
   /** world-postgres's own, on a JoinedPool. */
   stock: Storage['events'];
+  readRun(runId: string): Promise<WorkflowRun>;
   clock: DatabaseClock;
   jobPrefix: string;
   queueSchema: string;
@@ -50,12 +44,14 @@ type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
  * The events of world-postgres, each in one transaction with everything that belongs to it
  * (see "One transaction per event" in docs/ARCHITECTURE.md).
  * @throws LeaseLostError when written in the name of a lease that is gone
+ * @throws MustRunAloneError for a step that is to begin, when workers died of its run, and this process has other work
  * @throws StartKeyTakenError when the run was to begin under a key that another run has
  * @throws AnsweredBeforeError when it was to be the only answer to a hook that has one
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
-  const { pool, clock } = options;
+  const { pool, clock, stock, jobPrefix, queueSchema } = options;
   const nextRunId = monotonicFactory();
+  const frequent = createFrequentWriter(options);
   /** Results that wait for the database, by step. */
   const unrecorded = new Map<string, Promise<unknown>>();
 
@@ -68,20 +64,21 @@ export function createEvents(options: EventsOptions): Storage['events'] {
         `${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`,
       );
     }
-    const begin = RECREATED_BY_REPLAY.has(event.eventType) ? 'BEGIN; SET LOCAL synchronous_commit = off' : 'BEGIN';
+    const known = answerFromMemory(scope, event);
+    if (known) return known;
     const ends = endingWith(scope, event);
-    const write = (client: PoolClient) => writeEvent(client, options, runId, event, params, scope, ends);
-    const attempt = () => transaction(pool, write, begin);
-    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
-    const giveUp = isFenced(scope, event) ? scope?.lease.signal : undefined;
+    const lease = isFenced(scope, event) ? scope?.lease : undefined;
+    const attempt = () => writeEvent(runId, event, params, scope, ends);
     const isPaidFor = event.eventType === 'step_completed';
     // After an outage, the same step may come to this process anew before its result has got through.
     if (event.eventType === 'step_started') await unrecorded.get(event.correlationId)?.catch(() => undefined);
-    const recording = retryTransient(attempt, isPaidFor ? Infinity : DATABASE_PATIENCE_MS, giveUp);
+    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
+    const recording = retryTransient(attempt, isPaidFor ? Infinity : DATABASE_PATIENCE_MS, lease?.signal);
     if (isPaidFor) unrecorded.set(event.correlationId, recording);
     const result = await recording
-      .catch((error: unknown) => {
-        if (scope?.kind === 'replay' && isRunEnded(error)) scope.ended = true;
+      .catch((cause: unknown) => {
+        const error = asWorldError(cause, runId, event);
+        if (scope?.kind === 'replay' && RunExpiredError.is(error)) scope.ended = true;
         throw error;
       })
       .finally(() => isPaidFor && unrecorded.delete(event.correlationId));
@@ -94,78 +91,59 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     return result;
   }
 
+  /** Once: with its frequent events, one statement is one transaction; the others are written by world-postgres. */
+  async function writeEvent(
+    runId: string,
+    event: AnyEventRequest,
+    params: Params | undefined,
+    scope: Scope | undefined,
+    ends: EndingWith,
+  ): Promise<EventResult> {
+    const lease = isFenced(scope, event) ? scope?.lease : undefined;
+    const alone = scope?.alone ?? false;
+    const context: EventContext = { runId, specVersion: event.specVersion, queueSchema, lease, alone };
+    const key = params?.startKey;
+    const isMore = key !== undefined || ends.streams.size + ends.calls.size > 0;
+    const inTransaction = <T>(statement: (client: PoolClient) => Promise<T>, begin?: string) =>
+      transaction(
+        pool,
+        async (client) => {
+          // First, so that whoever waits for the key holds nothing yet.
+          if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
+          const written = await statement(client);
+          for (const stream of ends.streams) await endStream(client, stream, runId);
+          await closeModelCalls(client, ends.calls);
+          return written;
+        },
+        begin,
+      );
+    const write: Write = isMore ? inTransaction : (statement) => statement(pool);
+    switch (event.eventType) {
+      case 'run_created':
+        return frequent.createRun(event, context, write);
+      case 'run_started':
+        return frequent.startRun(event, context, scope);
+      case 'step_created':
+        return frequent.createStep({ event, context, scope });
+      case 'step_started':
+        return frequent.startStep({ event, context, scope });
+      case 'step_completed':
+        return frequent.completeStep({ event, context, scope }, isMore ? inTransaction : undefined);
+      case 'run_completed':
+        return frequent.completeRun(event, context, scope);
+      default: {
+        const begin = event.eventType === 'wait_created' ? BEGIN_UNFLUSHED : undefined;
+        const writing = { stock, queueSchema, runId, event, params, scope, lease };
+        return inTransaction((client) => writeStock(client, writing), begin);
+      }
+    }
+  }
+
   return { ...options.stock, create };
-}
-
-async function writeEvent(
-  client: PoolClient,
-  { stock, queueSchema, jobPrefix }: EventsOptions,
-  runId: string,
-  event: AnyEventRequest,
-  params: Params | undefined,
-  scope: Scope | undefined,
-  ends: EndingWith,
-): Promise<EventResult> {
-  const step = stepOf(scope);
-  const key = params?.startKey;
-  // First, so that whoever waits for the key holds nothing yet.
-  if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
-  const seed = seedOf(event);
-  if (seed) await seedRun(client, runId, { jobPrefix, ...seed });
-  const run = await lockRun(client, runId);
-  // A late job of a run that was removed: world-postgres would write an event for it, with every delivery.
-  if (!run && event.eventType === 'run_started') throw new RunExpiredError(`Cannot start ${runId}: it is gone`);
-  if (scope && isFenced(scope, event) && !(await lockLease(client, queueSchema, scope.lease))) {
-    throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
-  }
-
-  // Others may end a wait before its time, to skip it.
-  if (scope?.kind === 'replay' && event.eventType === 'wait_completed')
-    await refuseEarlyEnd(client, runId, event.correlationId);
-
-  const order = createEventOrder(run?.lastEventId);
-  const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
-  const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
-  const mapValue = (value: unknown) => stamp(order.renumber(value));
-  const execute = async () => {
-    const written = await joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
-    if (written.event) written.event.eventId = String(order.renumber(written.event.eventId));
-    return written;
-  };
-  const write = () => {
-    if (event.eventType === 'step_started')
-      return chargeAttempt(client, { runId, stepId: event.correlationId, jobPrefix }, execute, step);
-    if (event.eventType === 'hook_received' && params?.onlyAnswer)
-      return writeOnlyAnswer(client, { runId, hookId: event.correlationId, tries: params.onlyAnswer }, execute);
-    return execute();
-  };
-  const result = await write();
-
-  for (const stream of ends.streams) await endStream(client, stream, runId);
-  await closeModelCalls(client, ends.calls);
-  if (ENDS_RUN.has(event.eventType)) await closeLostCalls(client, runId);
-  if (run && order.last) {
-    const written = {
-      previous: run.lastEventId,
-      ids: order.ids,
-      wakes: wakes(event, result),
-      isResult: RESULTS.has(event.eventType),
-    };
-    const movedTo = await recordEvents(client, runId, written);
-    if (movedTo && result.event) result.event.createdAt = movedTo;
-  }
-  return result;
 }
 
 function isFenced(scope: Scope | undefined, event: AnyEventRequest): boolean {
   return scope?.kind === 'replay' || (scope?.kind === 'step' && FENCED_IN_STEPS.has(event.eventType));
-}
-
-/** The first event of a run, whichever it is, brings what its row needs. */
-function seedOf(event: AnyEventRequest): Omit<RunSeed, 'jobPrefix'> | undefined {
-  if (event.eventType !== 'run_created' && event.eventType !== 'run_started') return undefined;
-  const { deploymentId, workflowName } = event.eventData ?? {};
-  return deploymentId && workflowName ? { deploymentId, workflowName } : undefined;
 }
 
 function stepOf(scope: Scope | undefined): StepScope | undefined {
@@ -184,17 +162,31 @@ function endingWith(scope: Scope | undefined, { eventType }: AnyEventRequest): E
   return { streams: new Set(endsStreams ? step?.endingStreams : []), calls: new Map(step?.endedCalls) };
 }
 
-function wakes(event: AnyEventRequest, result: EventResult): boolean {
-  return result.event !== undefined && !UNOBSERVED.has(event.eventType);
+/** What needs no statement: the log that the driver keeps, and the beginning of a step that began with its creation. */
+function answerFromMemory(scope: Scope | undefined, { eventType }: AnyEventRequest): EventResult | undefined {
+  if (eventType === 'step_started' && scope?.kind === 'step' && scope.started) {
+    const { started } = scope;
+    scope.started = undefined;
+    scope.execution = 1;
+    noteStart(scope, started);
+    return started;
+  }
+  if (eventType !== 'run_started' || scope?.kind !== 'replay' || !scope.log?.run) return undefined;
+  const { run, events, ended } = scope.log;
+  scope.ended ||= ended;
+  if (ended) throw new RunExpiredError(`run_started refused: ${run.runId} has ended`);
+  return { run, events: [...events], hasMore: false, cursor: events.at(-1)?.eventId ?? null };
+}
+
+function noteStart(scope: StepScope, { step }: EventResult): void {
+  scope.attempt = step?.attempt ?? 0;
+  scope.beganAt = step?.startedAt?.getTime() ?? 0;
 }
 
 function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: EventResult): void {
+  if (scope?.kind === 'step' && event.eventType === 'step_started') noteStart(scope, result);
   if (scope?.kind !== 'replay') return;
   if (wakes(event, result)) scope.ownEvents += 1;
   if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);
   if (event.eventType === 'run_completed' || event.eventType === 'run_failed') scope.ended = true;
-}
-
-function isRunEnded(error: unknown): boolean {
-  return error instanceof Error && error.name === 'RunExpiredError';
 }

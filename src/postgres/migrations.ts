@@ -1,3 +1,6 @@
+import { RUN_FUNCTIONS } from './event-functions.ts';
+import { STEP_FUNCTIONS } from './step-functions.ts';
+
 export const ENGINE_SCHEMA = 'workflow_engine';
 
 /**
@@ -122,6 +125,8 @@ const MIGRATIONS: readonly string[] = [
             round(sum(cost_usd) / count(*), 6) AS cost_usd_per_run
      FROM workflow_engine.model_usage_by_run
      GROUP BY job_prefix, workflow_name, simulated;`,
+
+  RUN_FUNCTIONS + STEP_FUNCTIONS,
 ];
 
 /** The version that this code needs. */

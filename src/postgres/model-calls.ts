@@ -77,14 +77,9 @@ export async function closeModelCalls(client: ClientBase | Pool, calls: Readonly
 }
 
 /**
- * Closes the calls that nobody else will: those of an execution whose worker died, when the next one
- * begins, or when the run ends. Should its process be alive after all, it writes over that.
- * @param stepId undefined: all of the run
+ * Closes the calls that nobody else will, when the run ends; `start_step` does it for an execution whose
+ * worker died, when the next one begins. Should its process be alive after all, it writes over that.
  */
-export async function closeLostCalls(client: ClientBase, runId: string, stepId?: string): Promise<void> {
-  await client.query(
-    `UPDATE workflow_engine.model_calls SET outcome = 'lost', ended_at = now()
-     WHERE run_id = $1 AND ($2::text IS NULL OR step_id = $2) AND outcome IS NULL`,
-    [runId, stepId ?? null],
-  );
+export async function closeLostCalls(client: ClientBase, runId: string): Promise<void> {
+  await client.query('SELECT workflow_engine.close_lost_calls($1, NULL)', [runId]);
 }

@@ -14,15 +14,6 @@ export interface LockedRun {
   at: Date;
 }
 
-/** Adds the run's row unless it is there. */
-export async function seedRun(client: ClientBase, runId: string, seed: RunSeed): Promise<void> {
-  await client.query(
-    `INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name)
-     VALUES ($1, $2, $3, $4) ON CONFLICT (run_id) DO NOTHING`,
-    [runId, seed.jobPrefix, seed.deploymentId, seed.workflowName],
-  );
-}
-
 /** Locks the run's row until the transaction ends: events of one run come one after the other. */
 export async function lockRun(client: ClientBase, runId: string): Promise<LockedRun | undefined> {
   const { rows } = await client.query<{ last_event_id: string | null; at: Date }>(
@@ -83,6 +74,8 @@ export async function recordEvents(
 
 export interface RunProgress {
   wakeSeq: number;
+  /** ULID, without the prefix `wevt_`. */
+  lastEventId: string | null;
   /** Of holders of its lease, or of the job of one of its steps, since the last recorded result. */
   deaths: number;
 }
@@ -94,10 +87,10 @@ export async function readProgress(
   lock: '' | 'FOR UPDATE' = '',
 ): Promise<RunProgress> {
   const { rows } = await client.query<RunProgress>(
-    `SELECT wake_seq AS "wakeSeq", deaths FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
+    `SELECT wake_seq AS "wakeSeq", deaths, last_event_id AS "lastEventId" FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
     [runId],
   );
-  return rows[0] ?? { wakeSeq: 0, deaths: 0 };
+  return rows[0] ?? { wakeSeq: 0, deaths: 0, lastEventId: null };
 }
 
 /** How a run is left when there is nothing to do for it now. */

@@ -4,7 +4,7 @@ import { createEvents, type EventsOptions } from './events.ts';
 import { JoinedPool } from './joined-pool.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 
-interface StorageOptions extends Omit<EventsOptions, 'stock'> {
+interface StorageOptions extends Omit<EventsOptions, 'stock' | 'readRun'> {
   /** Whether the pool's connections lead through a pooler. */
   pooled: boolean;
 }
@@ -21,11 +21,13 @@ export function createStorage({ pooled, ...options }: StorageOptions, opened: As
   opened.defer(() => closed);
   // One in a transaction is not to be made again by itself.
   const events = { ...patiently(stock.events), create: stock.events.create };
+  const runs = patiently(stock.runs);
+  const readRun = (runId: string) => runs.get(runId, { resolveData: 'all' });
   return {
-    runs: patiently(stock.runs),
+    runs,
     steps: patiently(stock.steps),
     hooks: patiently(stock.hooks),
-    events: createEvents({ ...options, stock: events }),
+    events: createEvents({ ...options, stock: events, readRun }),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { Pool } from 'pg';
+import { readEvents } from '../postgres/event-rows.ts';
 import { readProgress } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
+import { createRunLog } from '../runtime/run-log.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import type { QueueNames } from './boss.ts';
 import type { Jobs } from './jobs.ts';
@@ -21,6 +23,8 @@ const HAND_OVER_AFTER_MS = 3_600_000;
 const POLL_INTERVAL_MS = 3_000;
 
 const AFTER_OUTAGE_MS = 1_000;
+
+const LONGEST_REST_MS = 5_000;
 
 export interface DriverContext {
   pool: Pool;
@@ -51,7 +55,9 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   const startedAt = performance.now();
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
-  const steps = createRunSteps(runId, lease, context, news.announce);
+  const log = createRunLog();
+  const steps = createRunSteps(runId, lease, context, log, news.announce);
+  const isOverdue = () => performance.now() - startedAt > HAND_OVER_AFTER_MS;
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
   const waitForNews = async (seenSeq: number, dueInSeconds = Infinity) => {
@@ -65,11 +71,24 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     }
   };
 
+  /** When the next replay may begin, while steps are unfinished. */
+  let restUntil = 0;
+
+  /** Steps that end one after the other share a replay: replaying takes no more time than executing does. */
+  const rest = async () => {
+    for (;;) {
+      const leftMs = restUntil - performance.now();
+      if (leftMs <= 0 || lease.signal.aborted || !(steps.executing || steps.queued)) return;
+      await news.wait(leftMs);
+    }
+  };
+
   // Until a replay has succeeded, the first message may be all that there is of the run.
   let message = job;
 
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
+    await rest();
     const progress = await retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
     const mustRunAlone = !alone && mustBeAlone(progress.deaths);
     // Whoever fetches it next gives it a process of its own.
@@ -77,21 +96,31 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
       await jobs.replace(lease, runId, message);
       return true;
     }
-    const replay = await replayRun(runId, message, lease, steps.created);
+    // What others have written since, after the number: what this replay does not see is news.
+    const isNews = log.run && log.lastId !== progress.lastEventId;
+    if (isNews) log.load(await readEvents(pool, runId, log.lastId), progress.lastEventId);
+    const reserve = async (count: number) => (mustRunAlone || isOverdue() ? 0 : steps.reserve(count));
+    const beganAt = performance.now();
+    const replay = await replayRun(runId, message, lease, { log, alone, reserve, createdSteps: steps.created });
+    const endedAt = performance.now();
+    restUntil = endedAt + Math.min(endedAt - beganAt, LONGEST_REST_MS);
     const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       steps.abort();
       await jobs.removeQueuedSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
-    if (!steps.executing && replay.requestedSteps.length > 0 && performance.now() - startedAt > HAND_OVER_AFTER_MS) {
+    if (!steps.executing && replay.requestedSteps.length > 0 && isOverdue()) {
       await jobs.replace(lease, runId, continuation);
       return true;
     }
     await steps.forgetLost();
-    if (!mustRunAlone) await steps.dispatch(replay.requestedSteps);
+    if (!mustRunAlone) await steps.dispatch(replay.requestedSteps, replay.startedSteps);
+    steps.giveBackReserved();
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
+    // Somebody may be about to end a step: to take the run up again would cost as much as that replay.
+    if (!steps.executing && steps.queued && (await news.wait(Math.max(0, restUntil - performance.now())))) return false;
     if (!steps.executing) {
       const { delaySeconds, requestedSteps } = replay;
       return jobs.park(lease, runId, continuation, { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0 });
@@ -112,6 +141,8 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
         // While steps are being executed, a moment without the database is no reason to give the run back.
         if (!isTransient(error) || !steps.executing) throw error;
         await news.wait(AFTER_OUTAGE_MS);
+      } finally {
+        steps.giveBackReserved();
       }
     }
     if (!wasLost(lease)) await jobs.handBack(lease, runId, message);

@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { EventResult } from '@workflow/world';
 import type { Pool } from 'pg';
 import { closeModelCalls, type CallEnd } from '../postgres/model-calls.ts';
 import { retryTransient } from '../postgres/transient.ts';
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
+import type { RunLog } from '../runtime/run-log.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
 import type { Trace } from './report.ts';
 import type { RunWatch } from './run-watch.ts';
@@ -19,6 +21,10 @@ interface Circumstances {
   trace: Trace;
   /** Fires when the result is not wanted any more; by default that of the lease. */
   signal?: AbortSignal;
+  /** Of the run's driver. */
+  runLog?: RunLog;
+  /** What `step_started` has returned already. */
+  started?: EventResult | undefined;
 }
 
 /**
@@ -29,7 +35,7 @@ interface Circumstances {
 export async function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
-  { pool, deploymentId, alone, runWatch, trace, signal = lease.signal }: Circumstances,
+  { pool, deploymentId, alone, runWatch, trace, signal = lease.signal, runLog, started }: Circumstances,
 ): Promise<Redelivery> {
   using run = runWatch.watch(payload.workflowRunId);
   const over = new AbortController();
@@ -40,6 +46,8 @@ export async function executeStep(
     deploymentId,
     lease,
     alone,
+    log: runLog,
+    started,
     signal: AbortSignal.any([signal, run.signal, over.signal]),
     execution: 0,
     attempt: 0,

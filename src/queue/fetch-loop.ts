@@ -8,14 +8,15 @@ const POLL_INTERVAL_MS = 500;
 const AFTER_ERROR_MS = 1_000;
 
 export interface FetchLoop {
-  /** There may be a new job, or a free slot. */
+  /** There may be a new job. */
   announce(): void;
   /** No more jobs; resolves when the last one that was fetched is finished. */
   stop(): Promise<void>;
 }
 
 /**
- * Fetches as many jobs as there are free slots, whenever there is news and at least every half second.
+ * Fetches as many jobs as there are free slots, one at least, whenever there is news and at least every half
+ * second.
  * (`work()` of pg-boss sleeps a whole polling interval after a job, which strands a backlog, or
  * fetches no more until the slowest job of its batch is done.)
  * @param handle what it rejects with is its own business
@@ -32,11 +33,10 @@ export function createFetchLoop(
   const handling = new Set<Promise<void>>();
   let stopping = false;
   let turn = 0;
-  slots.onFree(news.announce);
-
   async function fetchFrom(queue: string): Promise<void> {
     let asked = 0;
-    const jobs = await slots.fill((batchSize) => boss.fetch<JobData>(queue, { batchSize: (asked = batchSize) }));
+    const fetch = (batchSize: number) => boss.fetch<JobData>(queue, { batchSize: (asked = batchSize) });
+    const jobs = await slots.fill(POLL_INTERVAL_MS, fetch);
     for (const job of jobs) {
       const handled = handle(queue, job)
         .catch(() => undefined)
@@ -46,8 +46,8 @@ export function createFetchLoop(
         });
       handling.add(handled);
     }
-    // A full batch may have left more behind.
-    if (jobs.length > 0 && jobs.length === asked) news.announce();
+    // A full batch may have left more behind; without a slot, nobody has looked.
+    if (jobs.length === asked) news.announce();
   }
 
   /** Each time beginning with another one: a backlog in one queue must not starve the next. */

@@ -27,6 +27,12 @@ const KEEP_DEAD_LETTERS_SECONDS = 90 * 24 * 3600;
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}
 
+/** A job to be; `key`: the id of its run or step. */
+interface Message {
+  key: string;
+  data: JobData;
+}
+
 export interface Jobs extends JobTable {
   /**
    * Makes sure that a replay of the run begins after now. A loop, because each answer can be
@@ -34,11 +40,13 @@ export interface Jobs extends JobTable {
    */
   wake(queue: string, runId: string, data: JobData): Promise<void>;
   /**
-   * Puts a step into its queue, unless it is there or being executed.
+   * Puts steps into their queue, but for those that are there or being executed.
    * @param driver the run's lease, when its driver sends: one that was stopped for a while would else
    *   send a step that the next driver has just created, and executes itself
    * @throws LeaseLostError when that lease is gone
    */
+  sendSteps(queue: string, steps: readonly Message[], delaySeconds?: number, driver?: Lease): Promise<void>;
+  /** The same for one step. */
   sendStep(queue: string, stepId: string, data: JobData, delaySeconds?: number, driver?: Lease): Promise<void>;
   /**
    * Gives the run's lease back, with a delayed job in its place if there is a timer.
@@ -76,14 +84,14 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     const response = await boss.complete(lease.queue, attemptOf(lease), undefined, { db: onPool(client) });
     if (affected(response) === 0) throw new RolledBack();
   };
-  const send = (db: Pool | PoolClient, queue: string, key: string, data: JobData, delaySeconds = 0) =>
-    boss.send(queue, data, {
-      singletonKey: key,
-      startAfter: delaySeconds,
-      // pg-boss has an index of the active jobs that are in a group, which the sweep reads.
-      group: { id: runIdOf(data) ?? key },
-      db: onPool(db),
-    });
+  const jobOf = ({ key, data }: Message, delaySeconds = 0) => ({
+    singletonKey: key,
+    startAfter: delaySeconds,
+    // pg-boss has an index of the active jobs that are in a group, which the sweep reads.
+    group: { id: runIdOf(data) ?? key },
+  });
+  const send = (db: Pool | PoolClient, queue: string, key: string, data: JobData, delaySeconds?: number) =>
+    boss.send(queue, data, { ...jobOf({ key, data }, delaySeconds), db: onPool(db) });
 
   const replace: Jobs['replace'] = async (lease, key, data, delaySeconds) => {
     await rolledBackIsFalse(() =>
@@ -93,6 +101,16 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       }),
     );
   };
+
+  const sendSteps: Jobs['sendSteps'] = (queue, steps, delaySeconds, driver) =>
+    patiently(() =>
+      transaction(pool, async (client) => {
+        if (driver && !(await lockLease(client, queueSchema, driver)))
+          throw new LeaseLostError('steps not sent: the lease of their run is gone');
+        const jobsToBe = steps.map((step) => ({ ...jobOf(step, delaySeconds), data: step.data }));
+        await boss.insert(queue, jobsToBe, { db: onPool(client), returnId: false });
+      }),
+    );
 
   return {
     ...table,
@@ -108,14 +126,10 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         }
       }),
 
+    sendSteps,
+
     sendStep: (queue, stepId, data, delaySeconds, driver) =>
-      patiently(() =>
-        transaction(pool, async (client) => {
-          if (driver && !(await lockLease(client, queueSchema, driver)))
-            throw new LeaseLostError(`${stepId} not sent: the lease of its run is gone`);
-          await send(client, queue, stepId, data, delaySeconds);
-        }),
-      ),
+      sendSteps(queue, [{ key: stepId, data }], delaySeconds, driver),
 
     park: (lease, runId, data, parking) =>
       rolledBackIsFalse(() =>

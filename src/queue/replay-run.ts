@@ -8,29 +8,37 @@ export interface Replay extends ReplayScope {
   delaySeconds: Redelivery;
 }
 
+/** What a replay gets from its driver. */
+export type ReplayOptions = Partial<Pick<ReplayScope, 'log' | 'alone' | 'createdSteps' | 'reserve'>>;
+
 /** One replay of the run, and everything that it asked for. */
 export async function replayRun(
   runId: string,
   { queueName, payload }: JobData,
   lease: Lease,
-  createdSteps: Set<string>,
+  options: ReplayOptions,
 ): Promise<Replay> {
-  const scope = createReplayScope(runId, lease, createdSteps);
+  const scope = createReplayScope(runId, lease, options);
   const message: WorkflowInvokePayload = decodePayload(payload);
   const delivery = { attempt: lease.retryCount + 1, id: lease.jobId };
   const delaySeconds = await runInScope(scope, () => deliver('workflow', queueName, message, delivery));
   return { ...scope, delaySeconds };
 }
 
-export function createReplayScope(runId: string, lease: Lease, createdSteps = new Set<string>()): ReplayScope {
+export function createReplayScope(runId: string, lease: Lease, options: ReplayOptions = {}): ReplayScope {
   return {
     kind: 'replay',
     runId,
     lease,
+    log: undefined,
+    alone: false,
+    reserve: async () => 0,
+    startedSteps: new Map(),
     ownEvents: 0,
-    createdSteps,
+    createdSteps: new Set(),
     requestedSteps: [],
     ended: false,
     again: undefined,
+    ...options,
   };
 }

@@ -1,7 +1,10 @@
-import { executeStep } from './execute-step.ts';
-import type { DriverContext } from './drive-run.ts';
-import { encodePayload, type JobData } from './messages.ts';
+import type { EventResult } from '@workflow/world';
+import type { RunLog } from '../runtime/run-log.ts';
 import { MustRunAloneError, type Lease, type StepMessage } from '../runtime/scope.ts';
+import type { DriverContext } from './drive-run.ts';
+import { executeStep } from './execute-step.ts';
+import { encodePayload } from './messages.ts';
+import { createOverflow } from './overflow.ts';
 
 const LOST_STEPS_INTERVAL_MS = 10_000;
 const REDELIVERY_SECONDS = 1;
@@ -11,10 +14,19 @@ const LOOK_AGAIN_SECONDS = 3;
 export interface RunSteps {
   /** Those that came into being under this lease; they cannot be running anywhere else. */
   readonly created: Set<string>;
-  /** Whether one is being executed in this process. */
+  /** Whether one is being executed in this process, or about to be. */
   readonly executing: boolean;
-  /** Executes them here, or sends them to the queue; the ones that are there already it leaves alone. */
-  dispatch(steps: readonly StepMessage[]): Promise<void>;
+  /** Whether others may be executing one, or have it before them. */
+  readonly queued: boolean;
+  /** Reserves slots for steps that begin with their creation, at most `count`; `dispatch` uses them. */
+  reserve(count: number): Promise<number>;
+  /**
+   * Executes them here, or sends them to the queue; the ones that are there already it leaves alone.
+   * @param started those that have begun, in a reserved slot
+   */
+  dispatch(steps: readonly StepMessage[], started: ReadonlyMap<string, EventResult>): Promise<void>;
+  /** Gives back what was reserved and not used. */
+  giveBackReserved(): void;
   /**
    * Forgets steps whose jobs are gone without a result, so that they are dispatched again: nobody else
    * would miss them while the run is active. Looks every ten seconds.
@@ -24,11 +36,17 @@ export interface RunSteps {
   /** The run has ended: nobody wants their results. */
   abort(): void;
   /** Resolves when none is being executed here any more. */
-  settled(): Promise<unknown>;
+  settled(): Promise<void>;
 }
 
 /** @param onNews called when a step has ended here, or is to be dispatched again */
-export function createRunSteps(runId: string, lease: Lease, context: DriverContext, onNews: () => void): RunSteps {
+export function createRunSteps(
+  runId: string,
+  lease: Lease,
+  context: DriverContext,
+  runLog: RunLog,
+  onNews: () => void,
+): RunSteps {
   const { jobs, queues, stepSlots, alone, report } = context;
   const created = new Set<string>();
   const executing = new Map<string, Promise<void>>();
@@ -36,16 +54,25 @@ export function createRunSteps(runId: string, lease: Lease, context: DriverConte
   const ended = new AbortController();
   const signal = AbortSignal.any([lease.signal, ended.signal]);
   let lookedForLost = performance.now();
+  let reserved = 0;
 
-  const toQueue = async ({ queueName, payload }: StepMessage, delaySeconds?: number) => {
-    const data: JobData = { queueName, payload: encodePayload(payload) };
-    await jobs.sendStep(queues.steps, payload.stepId, data, delaySeconds, lease);
-    queued.add(payload.stepId);
+  const toQueue = async (steps: readonly StepMessage[], delaySeconds?: number) => {
+    const ids = steps.map(({ payload }) => payload.stepId);
+    for (const id of ids) queued.add(id);
+    const messages = steps.map(({ queueName, payload }) => ({
+      key: payload.stepId,
+      data: { queueName, payload: encodePayload(payload) },
+    }));
+    await jobs.sendSteps(queues.steps, messages, delaySeconds, lease).catch((error: unknown) => {
+      // They may be there all the same: whoever asks next, asks the queue.
+      for (const id of ids) if (queued.delete(id)) created.delete(id);
+      throw error;
+    });
   };
 
   /** Alone, there is no queue: the driver looks again by itself, or the sweep does once the run is parked. */
   const later = async (step: StepMessage, delaySeconds: number) => {
-    if (!alone) return toQueue(step, delaySeconds);
+    if (!alone) return toQueue([step], delaySeconds);
     const { stepId } = step.payload;
     queued.add(stepId);
     const again = () => {
@@ -55,9 +82,9 @@ export function createRunSteps(runId: string, lease: Lease, context: DriverConte
     setTimeout(again, 1_000 * delaySeconds).unref();
   };
 
-  const executeHere = async (step: StepMessage) => {
+  const executeHere = async (step: StepMessage, started?: EventResult) => {
     try {
-      const again = await executeStep(step, lease, { ...context, signal });
+      const again = await executeStep(step, lease, { ...context, signal, runLog, started });
       if (again !== undefined) await later(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
@@ -72,24 +99,51 @@ export function createRunSteps(runId: string, lease: Lease, context: DriverConte
     }
   };
 
+  const begin = (step: StepMessage, started?: EventResult) =>
+    void executing.set(step.payload.stepId, executeHere(step, started));
+
+  const share = async (steps: readonly StepMessage[]) => {
+    await toQueue(steps).catch((error: unknown) => report(`Run ${runId}`, error));
+    onNews();
+  };
+  const overflow = createOverflow({ slots: stepSlots, signal, alone, execute: begin, share });
+
   return {
     created,
     get executing() {
-      return executing.size > 0;
+      return executing.size + overflow.size > 0;
+    },
+    get queued() {
+      return queued.size > 0;
     },
 
-    async dispatch(steps) {
+    async reserve(count) {
+      let taken = 0;
+      while (taken < count && !signal.aborted && (await stepSlots.take(0))) taken += 1;
+      reserved += taken;
+      return taken;
+    },
+
+    giveBackReserved() {
+      for (; reserved > 0; reserved -= 1) stepSlots.give();
+    },
+
+    async dispatch(steps, startedSteps) {
+      const unfinished = new Set(steps.map(({ payload }) => payload.stepId));
+      for (const stepId of queued) if (!unfinished.has(stepId)) queued.delete(stepId);
       for (const step of steps) {
         const { stepId } = step.payload;
-        if (executing.has(stepId) || queued.has(stepId)) continue;
+        const started = startedSteps.get(stepId);
+        if (executing.has(stepId) || queued.has(stepId) || overflow.has(stepId)) continue;
         // A step from before this lease may be running elsewhere: its key in the queue finds out.
         const mayBeElsewhere = !created.has(stepId);
-        if (mayBeElsewhere && !alone) await toQueue(step);
+        if (started) {
+          reserved -= 1;
+          begin(step, started);
+        } else if (mayBeElsewhere && !alone) await toQueue([step]);
         else if (mayBeElsewhere && !(await jobs.takeQueuedStep(queues.steps, stepId)))
           await later(step, LOOK_AGAIN_SECONDS);
-        else if (await stepSlots.take()) executing.set(stepId, executeHere(step));
-        // Alone, it gets the next slot that is free.
-        else if (!alone) await toQueue(step);
+        else overflow.add(step);
       }
     },
 
@@ -102,6 +156,9 @@ export function createRunSteps(runId: string, lease: Lease, context: DriverConte
     },
 
     abort: () => ended.abort('run ended'),
-    settled: () => Promise.all(executing.values()),
+    async settled() {
+      await overflow.settled();
+      await Promise.all(executing.values());
+    },
   };
 }

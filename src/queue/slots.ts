@@ -1,54 +1,60 @@
 export interface Slots {
-  /** Takes one if there is one, or one that is left over of those that are just being filled. */
-  take(): Promise<boolean>;
-  /** Takes all that are free for what `find` finds, at most as much as it is told, and gives the others back. */
-  fill<T>(find: (count: number) => Promise<T[]>): Promise<T[]>;
-  /** Gives back the slot of something that has ended. */
+  /** Takes one, in turn with whoever waits; false if there was none within `patienceMs`. */
+  take(patienceMs: number): Promise<boolean>;
+  /**
+   * Takes one, and all others that are free, for what `find` finds, at most as much as it is told, and gives
+   * back what it does not need. Finds nothing if there was none within `patienceMs`.
+   */
+  fill<T>(patienceMs: number, find: (count: number) => Promise<T[]>): Promise<T[]>;
+  /** Gives one back. */
   give(): void;
-  /** Called whenever something has ended. */
-  onFree(callback: () => void): void;
 }
 
 /** How many things of a kind this process does at once. */
 export function createSlots(count: number): Slots {
-  const callbacks: (() => void)[] = [];
-  const waiting: ((taken: boolean) => void)[] = [];
+  const waiting: (() => void)[] = [];
   let free = count;
-  let filling = false;
 
-  const tryTake = () => {
-    if (free === 0) return false;
-    free -= 1;
-    return true;
+  const take: Slots['take'] = (patienceMs) => {
+    if (free > 0) {
+      free -= 1;
+      return Promise.resolve(true);
+    }
+    return new Promise((resolve) => {
+      const begin = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const leave = () => {
+        waiting.splice(waiting.indexOf(begin), 1);
+        resolve(false);
+      };
+      const timer = setTimeout(leave, patienceMs);
+      waiting.push(begin);
+    });
+  };
+
+  const give = () => {
+    const begin = waiting.shift();
+    if (begin) begin();
+    else free += 1;
   };
 
   return {
-    take: () => (free === 0 && filling ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve(tryTake())),
-
-    async fill(find) {
-      const reserved = free;
-      if (reserved === 0) return [];
+    take,
+    async fill(patienceMs, find) {
+      if (!(await take(patienceMs))) return [];
+      const reserved = 1 + free;
       free = 0;
-      filling = true;
       let used = 0;
       try {
         const found = await find(reserved);
         used = found.length;
         return found;
       } finally {
-        filling = false;
-        free += reserved - used;
-        for (const resolve of waiting.splice(0)) resolve(tryTake());
+        for (let n = used; n < reserved; n += 1) give();
       }
     },
-
-    give() {
-      free += 1;
-      for (const callback of callbacks) callback();
-    },
-
-    onFree(callback) {
-      callbacks.push(callback);
-    },
+    give,
   };
 }

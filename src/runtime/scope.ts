@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { EventResult, StepInvokePayload, ValidQueueName, WorkflowInvokePayload } from '@workflow/world';
 import type { CallEnd } from '../postgres/model-calls.ts';
-import type { StepInvokePayload, ValidQueueName, WorkflowInvokePayload } from '@workflow/world';
+import type { RunLog } from './run-log.ts';
 
 /** A job of ours: active, under this retry count. Everything that is written in its name is fenced by both. */
 export interface Lease {
@@ -21,6 +22,14 @@ export interface ReplayScope {
   kind: 'replay';
   runId: string;
   lease: Lease;
+  /** What the driver knows of the run; undefined: it reads everything anew. */
+  log: RunLog | undefined;
+  /** Whether this process has nothing else to do. */
+  alone: boolean;
+  /** Reserves room for new steps, at most `count`, that begin in this process as soon as they are created. */
+  reserve(count: number): Promise<number>;
+  /** Of the new steps, those that have begun: what their execution is to get for its `step_started`. */
+  startedSteps: Map<string, EventResult>;
   /** Events that this replay wrote: its own, so they are no news to it. */
   ownEvents: number;
   /** Steps that came into being under this lease; they cannot be running anywhere else. */
@@ -42,6 +51,10 @@ export interface StepScope {
   lease: Lease;
   /** Whether this process has nothing else to do. */
   alone: boolean;
+  /** Of the run's driver, if that is who executes it. */
+  log: RunLog | undefined;
+  /** What `step_started` has returned, if the step began with its creation. */
+  started: EventResult | undefined;
   /** Fires when the execution is not wanted any more: lease lost, shutdown, run ended; and at its end. */
   signal: AbortSignal;
   /** Which execution of the step this is, interruptions included; from 1. */

@@ -77,6 +77,8 @@ export async function createProtocol(): Promise<Protocol> {
       const step = {
         deploymentId: DEPLOYMENT,
         alone: false,
+        log: undefined,
+        started: undefined,
         signal,
         execution: 0,
         attempt: 0,

@@ -1,0 +1,60 @@
+import { EventSchema, type AnyEventRequest, type Event } from '@workflow/world';
+import { events } from '@workflow/world-postgres/schema';
+import type { ClientBase, Pool } from 'pg';
+import { monotonicFactory } from 'ulid';
+
+const PREFIX = 'wevt_';
+
+/** As world-postgres keeps what is in an event, in a step and in a run: CBOR. Null for what is not there. */
+export function encode(value: unknown): Buffer | null {
+  return value === undefined ? null : (events.eventData.mapToDriverValue(value) as Buffer);
+}
+
+export function decode(bytes: Buffer | null): unknown {
+  return bytes === null ? undefined : events.eventData.mapFromDriverValue(bytes);
+}
+
+/** The data of an event as its row has it. */
+export function eventDataOf(event: AnyEventRequest): unknown {
+  return 'eventData' in event ? event.eventData : undefined;
+}
+
+/** An event as whoever reads it gets it. */
+export function asEvent(event: object, runId: string, id: string, createdAt: Date): Event {
+  return EventSchema.parse({ ...event, runId, eventId: PREFIX + id, createdAt });
+}
+
+/** Ids for events that are written together, in order, without prefix. The database moves them behind what is there. */
+export function eventIds(count: number): string[] {
+  const next = monotonicFactory();
+  const time = Date.now();
+  return Array.from({ length: count }, () => next(time));
+}
+
+interface EventRow {
+  id: string;
+  type: string;
+  correlation_id: string | null;
+  created_at: Date;
+  payload: unknown;
+  payload_cbor: Buffer | null;
+  spec_version: number | null;
+}
+
+/** The log of a run, in order, from behind an event on. */
+export async function readEvents(client: ClientBase | Pool, runId: string, after = ''): Promise<Event[]> {
+  const { rows } = await client.query<EventRow>(
+    `SELECT id, type, correlation_id, timezone('UTC', created_at) AS created_at, payload, payload_cbor, spec_version
+     FROM workflow.workflow_events WHERE run_id = $1 AND id > $2 ORDER BY id`,
+    [runId, PREFIX + after],
+  );
+  return rows.map((row) => {
+    const event = {
+      eventType: row.type,
+      correlationId: row.correlation_id ?? undefined,
+      eventData: decode(row.payload_cbor) ?? row.payload ?? undefined,
+      specVersion: row.spec_version ?? undefined,
+    };
+    return asEvent(event, runId, row.id.slice(PREFIX.length), row.created_at);
+  });
+}

@@ -1,0 +1,50 @@
+import {
+  EntityConflictError,
+  RunExpiredError,
+  TooEarlyError,
+  WorkflowRunNotFoundError,
+  WorkflowWorldError,
+} from '@workflow/errors';
+import type { AnyEventRequest } from '@workflow/world';
+import { LeaseLostError, MustRunAloneError } from '../runtime/scope.ts';
+
+/** An event of a step that was refused, while others of the same statement were written. */
+export class StepRefusal extends Error {
+  readonly status: string | null;
+  readonly retrySeconds: number | null;
+
+  /** @param status of the step; null: there is none */
+  constructor(status: string | null, retrySeconds: number | null = null) {
+    super(status ?? 'missing');
+    this.status = status;
+    this.retrySeconds = retrySeconds;
+  }
+}
+
+/** The error that the runtime, or the driver, expects where an event was refused; any other as it is. */
+export function asWorldError(error: unknown, runId: string, { eventType, correlationId }: AnyEventRequest): unknown {
+  const refused = `${eventType} of ${correlationId ?? runId} refused`;
+  if (error instanceof StepRefusal) {
+    const { status, retrySeconds } = error;
+    if (status === null) return new WorkflowWorldError(`${refused}: there is no such step`);
+    if (retrySeconds === null || retrySeconds <= 0) return new EntityConflictError(`${refused}: the step is ${status}`);
+    return new TooEarlyError(`${refused} for ${retrySeconds} s`, { retryAfter: retrySeconds });
+  }
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
+  switch (code) {
+    case 'WF001':
+      return new LeaseLostError(`${refused}: the lease of ${runId} is gone`);
+    case 'WF003':
+      return new MustRunAloneError(runId);
+    case 'WF404':
+      // A late job of a run that was removed.
+      if (eventType === 'run_started') return new RunExpiredError(`${refused}: the run is gone`);
+      return new WorkflowRunNotFoundError(runId);
+    case 'WF409':
+      return new EntityConflictError(`${refused}: ${message}`);
+    case 'WF410':
+      return new RunExpiredError(`${refused}: its run is ${message}`);
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,76 @@
+import type { AnyEventRequest, CreateEventParams, EventResult, Storage } from '@workflow/world';
+import type { PoolClient } from 'pg';
+import { LeaseLostError, type Lease, type Scope } from '../runtime/scope.ts';
+import { createEventOrder } from './event-order.ts';
+import { refuseEarlyEnd, stampTimes } from './event-times.ts';
+import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
+import { joinTransaction } from './joined-pool.ts';
+import { closeLostCalls } from './model-calls.ts';
+import { lockLease, lockRun, recordEvents } from './run-progress.ts';
+
+/** Nothing that a replay could observe: no reason to wake the run. */
+const UNOBSERVED = new Set(['step_started', 'step_retrying']);
+
+/** What was executed has ended by itself. */
+const RESULTS = new Set(['step_failed', 'step_retrying', 'wait_completed']);
+
+const ENDS_RUN = new Set(['run_failed', 'run_cancelled']);
+
+export interface StockWriting {
+  /** world-postgres's own, on a JoinedPool. */
+  stock: Storage['events'];
+  queueSchema: string;
+  runId: string;
+  event: AnyEventRequest;
+  params: (CreateEventParams & HookAnswerParams) | undefined;
+  scope: Scope | undefined;
+  /** In whose name the event is written; undefined: whoever it is. */
+  lease: Lease | undefined;
+}
+
+/** Writes one of the less frequent events in the open transaction, as world-postgres does, in the order of the run's log. */
+export async function writeStock(client: PoolClient, writing: StockWriting): Promise<EventResult> {
+  const { stock, queueSchema, runId, event, params, scope, lease } = writing;
+  const run = await lockRun(client, runId);
+  if (lease && !(await lockLease(client, queueSchema, lease))) {
+    throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
+  }
+
+  // Others may end a wait before its time, to skip it.
+  if (scope?.kind === 'replay' && event.eventType === 'wait_completed')
+    await refuseEarlyEnd(client, runId, event.correlationId);
+
+  const order = createEventOrder(run?.lastEventId);
+  const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
+  const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
+  const mapValue = (value: unknown) => stamp(order.renumber(value));
+  const execute = async () => {
+    const written = await joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
+    if (written.event) written.event.eventId = String(order.renumber(written.event.eventId));
+    return written;
+  };
+  const result =
+    event.eventType === 'hook_received' && params?.onlyAnswer
+      ? await writeOnlyAnswer(client, { runId, hookId: event.correlationId, tries: params.onlyAnswer }, execute)
+      : await execute();
+
+  if (ENDS_RUN.has(event.eventType)) await closeLostCalls(client, runId);
+  if (run && order.last) {
+    const written = {
+      previous: run.lastEventId,
+      ids: order.ids,
+      wakes: wakes(event, result),
+      isResult: RESULTS.has(event.eventType),
+    };
+    const movedTo = await recordEvents(client, runId, written);
+    if (movedTo && result.event) result.event.createdAt = movedTo;
+    // More than one, or none that is returned: the driver reads them.
+    if (result.event && order.ids.length === 1) scope?.log?.add(run.lastEventId, [result.event], order.last);
+  }
+  return result;
+}
+
+/** Whether a replay of the run could observe the event that was written. */
+export function wakes(event: AnyEventRequest, result: EventResult): boolean {
+  return result.event !== undefined && !UNOBSERVED.has(event.eventType);
+}

@@ -1,0 +1,62 @@
+import type { Event, WorkflowRun } from '@workflow/world';
+
+const ENDS = new Set(['run_completed', 'run_failed', 'run_cancelled']);
+
+/**
+ * What a driver knows of its run, so that it need not read it again for every replay: what was there
+ * when it took the lease, what it has written itself, and what it has fetched since.
+ */
+export interface RunLog {
+  /** Undefined until the run has been started, or found to be, under this lease. */
+  run: WorkflowRun | undefined;
+  readonly events: readonly Event[];
+  /** Up to this id (without `wevt_`) nothing is missing. */
+  readonly lastId: string | undefined;
+  /** Whether the run has ended. */
+  readonly ended: boolean;
+  /**
+   * Takes events that were written here, in one transaction. If others were written between what is known and
+   * these, they are left for the next `load`: the events of one run come one after the other, so what came
+   * before these tells.
+   * @param previous the run's last id before them
+   * @param lastId the run's last id now
+   */
+  add(previous: string | null | undefined, events: readonly Event[], lastId: string): void;
+  /** Takes all that is behind `lastId`; `upTo` was the run's last id before they were read. */
+  load(events: readonly Event[], upTo?: string | null): void;
+}
+
+export function createRunLog(): RunLog {
+  const events: Event[] = [];
+  let lastId: string | undefined;
+  let ended = false;
+  const push = (more: readonly Event[]) => {
+    events.push(...more);
+    ended ||= more.some(({ eventType }) => ENDS.has(eventType));
+  };
+  return {
+    run: undefined,
+    events,
+    get lastId() {
+      return lastId;
+    },
+    get ended() {
+      return ended;
+    },
+    add(previous, written, last) {
+      if ((previous ?? undefined) !== lastId) return;
+      push(written);
+      lastId = last;
+    },
+    load(read, upTo) {
+      // Some may have been added while they were read.
+      push(read.filter(({ eventId }) => idOf(eventId) > (lastId ?? '')));
+      const last = idOf(read.at(-1)?.eventId ?? '');
+      for (const id of [upTo ?? '', last]) if (id > (lastId ?? '')) lastId = id;
+    },
+  };
+}
+
+function idOf(eventId: string): string {
+  return eventId.slice('wevt_'.length);
+}

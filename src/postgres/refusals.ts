@@ -27,7 +27,8 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
   if (error instanceof StepRefusal) {
     const { status, retrySeconds } = error;
     if (status === null) return new WorkflowWorldError(`${refused}: there is no such step`);
-    if (retrySeconds === null || retrySeconds <= 0) return new EntityConflictError(`${refused}: the step is ${status}`);
+    if (retrySeconds === null || retrySeconds <= 0)
+      return new EntityConflictError(`${refused}: it is in terminal state "${status}"`);
     return new TooEarlyError(`${refused} for ${retrySeconds} s`, { retryAfter: retrySeconds });
   }
   const { code, message } = (error ?? {}) as { code?: string; message?: string };

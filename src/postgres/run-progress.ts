@@ -81,13 +81,10 @@ export interface RunProgress {
 }
 
 /** Zeros for a run that does not exist yet. */
-export async function readProgress(
-  client: ClientBase | Pool,
-  runId: string,
-  lock: '' | 'FOR UPDATE' = '',
-): Promise<RunProgress> {
-  const { rows } = await client.query<RunProgress>(
-    `SELECT wake_seq AS "wakeSeq", deaths, last_event_id AS "lastEventId" FROM workflow_engine.run_progress WHERE run_id = $1 ${lock}`,
+export async function readProgress(pool: Pool, runId: string): Promise<RunProgress> {
+  const { rows } = await pool.query<RunProgress>(
+    `SELECT wake_seq AS "wakeSeq", deaths, last_event_id AS "lastEventId"
+     FROM workflow_engine.run_progress WHERE run_id = $1`,
     [runId],
   );
   return rows[0] ?? { wakeSeq: 0, deaths: 0, lastEventId: null };
@@ -103,16 +100,25 @@ export interface Parking {
   awaitsSteps: boolean;
 }
 
+/**
+ * Writes down how a run is left, in the open transaction, which has its row from then on.
+ * @returns false if there is something that the driver has not seen
+ */
 export async function recordPark(
   client: ClientBase,
   runId: string,
   { seenSeq, delaySeconds, awaitsSteps }: Parking,
-): Promise<void> {
-  await client.query(
+): Promise<boolean> {
+  const { rowCount } = await client.query(
     `UPDATE workflow_engine.run_progress
-     SET seen_seq = $2, due_at = now() + make_interval(secs => $3), awaits_steps = $4 WHERE run_id = $1`,
+     SET seen_seq = $2, due_at = now() + make_interval(secs => $3), awaits_steps = $4
+     WHERE run_id = $1 AND wake_seq = $2`,
     [runId, seenSeq, delaySeconds ?? null, awaitsSteps],
   );
+  if (rowCount === 1) return true;
+  const { rows } = await client.query('SELECT FROM workflow_engine.run_progress WHERE run_id = $1', [runId]);
+  // One that is gone has nothing to be seen.
+  return rows.length === 0;
 }
 
 /** Where the run's jobs go. */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { readEvents } from '../postgres/event-rows.ts';
-import { readProgress } from '../postgres/run-progress.ts';
+import { readProgress, type RunProgress } from '../postgres/run-progress.ts';
 import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
@@ -47,8 +47,15 @@ export interface DriverContext {
 /**
  * Drives a run for as long as this process holds its lease and there is something to do: replay,
  * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
+ * @param firstProgress of a moment ago
  */
-export async function driveRun(runId: string, job: JobData, lease: Lease, context: DriverContext): Promise<void> {
+export async function driveRun(
+  runId: string,
+  job: JobData,
+  lease: Lease,
+  context: DriverContext,
+  firstProgress?: RunProgress,
+): Promise<void> {
   const { pool, jobs, queues, alone } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
@@ -89,7 +96,9 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
     await rest();
-    const progress = await retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const read = () => retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const progress = firstProgress ?? (await read());
+    firstProgress = undefined;
     const mustRunAlone = !alone && mustBeAlone(progress.deaths);
     // Whoever fetches it next gives it a process of its own.
     if (mustRunAlone && !steps.executing) {
@@ -107,7 +116,7 @@ export async function driveRun(runId: string, job: JobData, lease: Lease, contex
     const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       steps.abort();
-      await jobs.removeQueuedSteps(queues.steps, runId);
+      if (log.unfinished || !log.run) await jobs.removeQueuedSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
     if (!steps.executing && replay.requestedSteps.length > 0 && isOverdue()) {

@@ -43,7 +43,8 @@ export async function handleRunJob(
     }
     ({ runId } = job.data.payload as WorkflowInvokePayload);
     context.trace(`Run ${runId}: taken (delivery ${job.retryCount + 1})`);
-    const { deaths } = await readProgress(context.pool, runId);
+    const progress = await readProgress(context.pool, runId);
+    const { deaths } = progress;
     if (deaths >= DEAD_AFTER_DEATHS) {
       await failPoisoned(runId, job.data, lease, context);
       // It has ended; nothing is left to be executed.
@@ -54,7 +55,7 @@ export async function handleRunJob(
       const tookOver = await driveAlone({ deploymentId: context.deploymentId, job, letGo });
       if (!tookOver) await context.jobs.handBack(lease, runId, job.data);
     } else {
-      await driveRun(runId, job.data, lease, context);
+      await driveRun(runId, job.data, lease, context, progress);
     }
   } catch (error) {
     if (lease.signal.aborted) return;

@@ -4,7 +4,7 @@ import type { PgBoss } from 'pg-boss';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
-import { lockLease, lockRun, readProgress, recordPark, type Parking } from '../postgres/run-progress.ts';
+import { lockLease, lockRun, recordPark, type Parking } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, isUnreachable, retryTransient } from '../postgres/transient.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
@@ -136,9 +136,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         patiently(() =>
           transaction(pool, async (client) => {
             // The row before the job, as in every event: the same order everywhere, so no deadlock.
-            const { wakeSeq } = await readProgress(client, runId, 'FOR UPDATE');
-            if (wakeSeq !== parking.seenSeq) throw new RolledBack();
-            await recordPark(client, runId, parking);
+            if (!(await recordPark(client, runId, parking))) throw new RolledBack();
             await completeIn(client, lease);
             if (parking.delaySeconds !== undefined) await send(client, lease.queue, runId, data, parking.delaySeconds);
           }),

@@ -1,6 +1,7 @@
 import type { Event, WorkflowRun } from '@workflow/world';
 
 const ENDS = new Set(['run_completed', 'run_failed', 'run_cancelled']);
+const RESULTS = new Set(['step_completed', 'step_failed']);
 
 /**
  * What a driver knows of its run, so that it need not read it again for every replay: what was there
@@ -14,6 +15,8 @@ export interface RunLog {
   readonly lastId: string | undefined;
   /** Whether the run has ended. */
   readonly ended: boolean;
+  /** Whether there are steps without a result. */
+  readonly unfinished: boolean;
   /**
    * Takes events that were written here, in one transaction. If others were written between what is known and
    * these, they are left for the next `load`: the events of one run come one after the other, so what came
@@ -30,9 +33,14 @@ export function createRunLog(): RunLog {
   const events: Event[] = [];
   let lastId: string | undefined;
   let ended = false;
+  let unfinished = 0;
   const push = (more: readonly Event[]) => {
     events.push(...more);
-    ended ||= more.some(({ eventType }) => ENDS.has(eventType));
+    for (const { eventType } of more) {
+      ended ||= ENDS.has(eventType);
+      if (eventType === 'step_created') unfinished += 1;
+      if (RESULTS.has(eventType)) unfinished -= 1;
+    }
   };
   return {
     run: undefined,
@@ -42,6 +50,9 @@ export function createRunLog(): RunLog {
     },
     get ended() {
       return ended;
+    },
+    get unfinished() {
+      return unfinished > 0;
     },
     add(previous, written, last) {
       if ((previous ?? undefined) !== lastId) return;

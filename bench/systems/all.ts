@@ -1,0 +1,6 @@
+import { floor } from './floor.ts';
+import { ours } from './ours.ts';
+import { stock } from './stock.ts';
+import type { System } from './system.ts';
+
+export const systems: System[] = [floor, ours, stock];

@@ -1,0 +1,33 @@
+/** Workflows whose steps do nothing: what is left is the engine. */
+import { getStepMetadata } from 'workflow';
+import { noteStep } from '../workers/counters.ts';
+
+export async function sequentialWorkflow(count: number) {
+  'use workflow';
+  noteBody();
+  for (let n = 0; n < count; n += 1) await noOp(n);
+}
+
+export async function parallelWorkflow(count: number) {
+  'use workflow';
+  noteBody();
+  await Promise.all(Array.from({ length: count }, (_, n) => noOp(n)));
+}
+
+export async function fanOutWorkflow() {
+  'use workflow';
+  noteBody();
+  await Promise.all([noOp(1), noOp(2), noOp(3)]);
+  await noOp(4);
+}
+
+async function noOp(n: number) {
+  'use step';
+  noteStep(getStepMetadata().stepId);
+  return n;
+}
+
+/** See counters.ts. */
+function noteBody() {
+  console.debug('bench: a workflow was entered');
+}

@@ -29,9 +29,8 @@ export async function measureInTurns(
 ): Promise<Measured> {
   const missing: Missing = {};
   const measurements: Measurement[] = [];
-  await using templates = new AsyncDisposableStack();
   for (const system of systems) {
-    const reason = await setUp(server, system, templates);
+    const reason = await setUp(server, system);
     if (reason === undefined) continue;
     missing[system.name] = reason;
     note(`${system.name} is missing: ${reason}`);
@@ -61,12 +60,10 @@ export async function measureInTurns(
   return { missing, measurements };
 }
 
-async function setUp(server: BenchServer, system: System, templates: AsyncDisposableStack) {
-  const name = templateOf(system);
-  templates.defer(() => server.dropDatabase(name));
+async function setUp(server: BenchServer, system: System): Promise<string | undefined> {
   try {
     await system.install?.();
-    await system.setUp(await server.createDatabase(name));
+    await system.setUp(await server.createDatabase(templateOf(system)));
     return undefined;
   } catch (error) {
     return (error as Error).message;

@@ -1,6 +1,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { ConfigError } from '../../src/config/config.ts';
 import { joinEmbeddedServer } from '../../src/postgres/embedded/server.ts';
 import { PROJECT } from '../../tests/support/program.ts';
 
@@ -30,6 +31,8 @@ export async function startServer(): Promise<BenchServer> {
   const [postmaster] = (await readFile(join(server.directory, 'data/postmaster.pid'), 'utf8')).split('\n').map(Number);
   const client = await connect(server.connectionString);
   opened.defer(() => client.end());
+  await beAlone(client);
+  opened.defer(() => dropDatabases(client));
   const settings: Record<string, string> = {};
   for (const name of ['server_version', ...SETTINGS]) {
     const { rows } = await client.query<Record<string, string>>(`SHOW ${name}`);
@@ -45,9 +48,8 @@ export async function startServer(): Promise<BenchServer> {
     settings,
     client,
     async createDatabase(name, template = 'template0') {
-      // Left over by one that was killed.
-      await client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-      await client.query(`CREATE DATABASE ${name} TEMPLATE ${template}`);
+      // Copied as files: of a large one, the WAL would be as large.
+      await client.query(`CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`);
       return Object.assign(new URL(server.connectionString), { pathname: `/${name}` }).href;
     },
     async dropDatabase(name) {
@@ -55,6 +57,21 @@ export async function startServer(): Promise<BenchServer> {
     },
     [Symbol.asyncDispose]: () => everything.disposeAsync(),
   };
+}
+
+/** Two at once would measure each other, and drop each other's databases. */
+async function beAlone(client: Client): Promise<void> {
+  const { rows } = await client.query<{ alone: boolean }>("SELECT pg_try_advisory_lock(hashtext('bench')) AS alone");
+  if (!rows[0]!.alone) throw new ConfigError('Another npm run bench is running here: wait for its end.');
+  await dropDatabases(client);
+}
+
+/** Also those of one that was killed. */
+async function dropDatabases(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT datname AS name FROM pg_database WHERE starts_with(datname, 'bench_')",
+  );
+  for (const { name } of rows) await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
 }
 
 export async function connect(connectionString: string): Promise<Client> {

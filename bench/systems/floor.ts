@@ -13,7 +13,6 @@ export const floor: System = {
       );
     }),
   worker: workerFile('floor'),
-  hasStarters: false,
   statuses: `SELECT 'completed' AS status, count(DISTINCT run_id)::integer AS runs FROM steps WHERE run_id = ANY ($1)`,
   completed: 'completed',
 };

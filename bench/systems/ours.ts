@@ -10,7 +10,6 @@ export const ours: System = {
   title: 'this project',
   setUp: async (url) => void (await setUpDatabase(url, 'workflow_queue')),
   worker: workerFile('ours'),
-  hasStarters: true,
   statuses: RUN_STATUSES,
   completed: 'completed',
   jobTables: `schemaname = 'workflow_queue' AND relname LIKE 'job%'`,

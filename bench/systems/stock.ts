@@ -17,7 +17,6 @@ export const stock: System = {
     });
   },
   worker: workerFile('stock'),
-  hasStarters: false,
   statuses: RUN_STATUSES,
   completed: 'completed',
   jobTables: `schemaname = 'graphile_worker' AND relname = '_private_jobs'`,

@@ -11,8 +11,6 @@ export interface System {
   /** The module of its worker processes, and variables for them. */
   worker: string;
   env?: Record<string, string>;
-  /** Whether a process can start runs without taking work. */
-  hasStarters: boolean;
   /** `$1`: runs → how many of them there are in each `status`. */
   statuses: string;
   completed: string;

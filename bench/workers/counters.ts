@@ -1,7 +1,7 @@
 import { now, type Message } from './messages.ts';
 
-/** What a workflow says at its first line. The sandbox of a workflow shares the console, and nothing else, with its process. */
-export const BODY_ENTERED = 'bench: a workflow was entered';
+/** What a workflow says at its first line: its sandbox shares the console, and little else, with the process. */
+const BODY_ENTERED = 'bench: a workflow was entered';
 
 /** Steps are counted here, wherever the compiler has put their code. */
 const COUNTERS = Symbol.for('bench/counters');
@@ -28,6 +28,11 @@ export function noteStep(id: string): void {
       counters.unsent = 0;
     });
   }
+}
+
+/** Called at the first line of a workflow: of each replay, where there are replays. */
+export function noteBody(): void {
+  console.debug(BODY_ENTERED);
 }
 
 export function countBodies(): void {

@@ -1,12 +1,20 @@
 import { countBodies, readCounters } from './counters.ts';
-import type { Message, Question } from './messages.ts';
+import { now, type Message, type Question } from './messages.ts';
 
-type Commands = Record<string, (...args: never[]) => Promise<unknown>>;
+type Command = (...args: never[]) => Promise<unknown>;
+type Commands = Record<string, Command>;
 
 /** Answers what the benchmark asks, until it lets go; then ends. */
 export function serve(commands: Commands, stop: () => Promise<unknown>): void {
   countBodies();
-  const all: Commands = { ...commands, counters: async () => readCounters() };
+  const all: Commands = {
+    ...commands,
+    counters: async () => readCounters(),
+    async timedStart(...args) {
+      const at = now();
+      return { at, runIds: await commands.start!(...args) };
+    },
+  };
   process.on('message', ({ id, name, args }: Question) => {
     const answer = all[name] as ((...given: unknown[]) => Promise<unknown>) | undefined;
     const answering = answer?.(...args) ?? Promise.reject(new Error(`This worker knows no ${name}`));

@@ -1,6 +1,6 @@
 /** Workflows whose steps do nothing: what is left is the engine. */
 import { getStepMetadata } from 'workflow';
-import { noteStep } from '../workers/counters.ts';
+import { noteBody, noteStep } from '../workers/counters.ts';
 
 export async function sequentialWorkflow(count: number) {
   'use workflow';
@@ -25,9 +25,4 @@ async function noOp(n: number) {
   'use step';
   noteStep(getStepMetadata().stepId);
   return n;
-}
-
-/** See counters.ts. */
-function noteBody() {
-  console.debug('bench: a workflow was entered');
 }

@@ -8,7 +8,7 @@ export const w5: Workload = {
   shown: [10, 100, 500].flatMap((count) => [`totalMs${count}`, `replays${count}`, `messages${count}`]),
   async measure({ quick, ...situation }) {
     const figures: Figures = {};
-    for (const count of quick ? [10, 50] : [10, 100, 500]) {
+    for (const count of quick ? [10, 100] : [10, 100, 500]) {
       const { result, totals } = await inSession(situation, async (session) => {
         await session.run({ workflow: 'sequentialWorkflow', args: [1], steps: 1 });
         const before = await session.counters();

@@ -1,0 +1,38 @@
+import { inSession } from '../setting/session.ts';
+import type { Delays } from '../workers/delays.ts';
+import type { Figures, Workload } from './workload.ts';
+
+const RATES = [3_000, 10_000];
+
+export const w7: Workload = {
+  name: 'W7',
+  title: '10,000 tokens written by one process at 3,000 and 10,000 a second, read live by another',
+  systems: ['ours', 'stock'],
+  shown: RATES.flatMap((rate) => [`tokensPerSecond${rate}`, `delayMsP50At${rate}`, `delayMsP99At${rate}`]),
+  async measure({ quick, ...situation }) {
+    const workflow = situation.system.name === 'ours' ? 'durableStreamWorkflow' : 'writableWorkflow';
+    const options = { ...situation, starter: true, env: { BENCH_WORKFLOWS: 'streams.ts' } };
+    const { result } = await inSession(options, async (session) => {
+      const figures: Figures = {};
+      const stream = async (tokens: number, rate: number) => {
+        const wanted = session.steps + 1;
+        const runIds = await session.starter.ask<string[]>('start', workflow, [tokens, rate], 1);
+        const [delays] = await Promise.all([
+          session.starter.ask<Delays>('read', runIds[0]),
+          session.completed(runIds, wanted),
+        ]);
+        if (delays.tokens !== tokens) throw new Error(`${delays.tokens} of ${tokens} tokens came`);
+        return delays;
+      };
+      await stream(500, 1_000);
+      for (const rate of RATES) {
+        const { tokens, totalMs, p50, p99 } = await stream(quick ? 1_000 : 10_000, rate);
+        figures[`tokensPerSecond${rate}`] = (tokens * 1_000) / totalMs;
+        figures[`delayMsP50At${rate}`] = p50;
+        figures[`delayMsP99At${rate}`] = p99;
+      }
+      return figures;
+    });
+    return result;
+  },
+};

@@ -47,6 +47,8 @@ export interface SessionOptions {
   workers?: number;
   starter?: boolean;
   env?: Record<string, string>;
+  /** The database stays, under this name. */
+  keepAs?: string;
 }
 
 /** Opens a session for `work`, and closes it. What the server counts is complete then. */
@@ -54,8 +56,8 @@ export async function inSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<{ result: T; totals: Totals }> {
-  const { server, system, template } = options;
-  const name = `bench_${system.name.replace('-', '_')}`;
+  const { server, system, template, keepAs } = options;
+  const name = keepAs ?? `bench_${system.name.replace('-', '_')}`;
   const url = await server.createDatabase(name, template);
   try {
     const client = await connect(url);
@@ -74,7 +76,7 @@ export async function inSession<T>(
       await client.end();
     }
   } finally {
-    await server.dropDatabase(name);
+    if (keepAs === undefined) await server.dropDatabase(name);
   }
 }
 

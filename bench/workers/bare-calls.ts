@@ -1,4 +1,7 @@
 /** The calls of contentAnalysisWorkflow with nothing around them: no workflow, no database, no ledger. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { generateText, Output, streamText } from 'ai';
 import { createClaudeCode } from 'ai-sdk-provider-claude-code';
 import { z } from 'zod';
@@ -9,9 +12,18 @@ import { now } from './messages.ts';
 import { serve } from './serve.ts';
 
 const api = await startSimulatedApi();
+const directories = await mkdtemp(join(tmpdir(), 'postgres-world-bench-'));
 
-function model() {
-  const env = simulatedEnvironment(cliEnvironment(), api.url);
+/** Each with a directory and a configuration of its own, as in a step. */
+async function model() {
+  const home = await mkdtemp(join(directories, 'call-'));
+  const env = {
+    ...simulatedEnvironment(cliEnvironment(), api.url),
+    HOME: home,
+    CLAUDE_CONFIG_DIR: join(home, 'config'),
+    TMPDIR: home,
+    CLAUDE_CODE_TMPDIR: home,
+  };
   return createClaudeCode({
     defaultSettings: {
       tools: [],
@@ -21,6 +33,7 @@ function model() {
       persistSession: false,
       includePartialMessages: true,
       env,
+      cwd: home,
     },
   })('sonnet');
 }
@@ -28,7 +41,7 @@ function model() {
 async function ask(content: string): Promise<number> {
   const begun = now();
   const sentiment = await generateText({
-    model: model(),
+    model: await model(),
     prompt: `Analyze the sentiment of this text.\n\n${quoted('content', content)}`,
     output: Output.object({
       schema: z.object({
@@ -39,12 +52,12 @@ async function ask(content: string): Promise<number> {
     }),
   });
   const topics = await generateText({
-    model: model(),
+    model: await model(),
     prompt: `Extract the key topics of this text.\n\n${quoted('content', content)}`,
     output: Output.object({ schema: z.object({ topics: z.array(z.string()).min(1).max(8) }) }),
   });
   const { textStream } = streamText({
-    model: model(),
+    model: await model(),
     prompt: [
       'Write a report about this text: a summary, its sentiment, its topics, and what to do with it.',
       quoted('content', content),
@@ -58,4 +71,7 @@ async function ask(content: string): Promise<number> {
   return now() - begun;
 }
 
-serve({ ask }, async () => api[Symbol.asyncDispose]());
+serve({ ask }, async () => {
+  await api[Symbol.asyncDispose]();
+  await rm(directories, { recursive: true, force: true, maxRetries: 3 });
+});

@@ -1,5 +1,5 @@
 /** Workflows whose steps do nothing: what is left is the engine. */
-import { getStepMetadata } from 'workflow';
+import { createHook, getStepMetadata, getWorkflowMetadata } from 'workflow';
 import { noteBody, noteStep } from '../workers/counters.ts';
 
 export async function sequentialWorkflow(count: number) {
@@ -19,6 +19,14 @@ export async function fanOutWorkflow() {
   noteBody();
   await Promise.all([noOp(1), noOp(2), noOp(3)]);
   await noOp(4);
+}
+
+/** A step, and then it waits for an answer that nobody gives. */
+export async function parkedWorkflow() {
+  'use workflow';
+  noteBody();
+  await noOp(1);
+  await createHook({ token: `bench:${getWorkflowMetadata().workflowRunId}` });
 }
 
 async function noOp(n: number) {

@@ -3,8 +3,10 @@ import type { Client } from 'pg';
 /** Of ids: ten characters of time, sixteen of chance. */
 const ULID = '_([0-9A-HJKMNP-TV-Z]{10})[0-9A-HJKMNP-TV-Z]{6}([0-9A-HJKMNP-TV-Z]{10})';
 
+const MARK = '######';
+
 /** Statements are to end within the patience of a connection. */
-const COPIES_AT_ONCE = 20;
+const COPIES_AT_ONCE = 100;
 
 /**
  * Makes runs from runs: `copies` of each, in every table that has rows of them, the queue's included,
@@ -15,13 +17,16 @@ export async function multiplyRuns(client: Client, runIds: readonly string[], co
   for (const { table, column } of await tablesOfRuns(client)) {
     for (let first = 1; first <= copies; first += COPIES_AT_ONCE) {
       const last = Math.min(copies, first + COPIES_AT_ONCE - 1);
-      // A row as text is the same in every column; the keys of some tables are UUIDs.
+      // A row as text is the same in every column; the keys of some tables are UUIDs. Once for all copies, as it is slow.
       await client.query(
         `INSERT INTO ${table} OVERRIDING SYSTEM VALUE
-         SELECT (jsonb_populate_record(NULL::${table},
-           regexp_replace(to_jsonb(row)::text, '${ULID}', '_\\1' || lpad(copy::text, 6, '0') || '\\2', 'g')::jsonb
-           || CASE WHEN to_jsonb(row) ->> 'id' ~ '^[0-9a-f]{8}-' THEN jsonb_build_object('id', gen_random_uuid()) ELSE '{}' END)).*
-         FROM ${table} AS row, generate_series($2::integer, $3) AS copy WHERE row.${column} = ANY ($1)`,
+         WITH original AS MATERIALIZED (
+           SELECT regexp_replace(to_jsonb(row)::text, '${ULID}', '_\\1${MARK}\\2', 'g') AS text,
+             to_jsonb(row) ->> 'id' ~ '^[0-9a-f]{8}-' AS keyed
+           FROM ${table} AS row WHERE row.${column} = ANY ($1))
+         SELECT made.* FROM original, generate_series($2::integer, $3) AS copy, jsonb_populate_record(
+           NULL::${table}, replace(text, '${MARK}', lpad(copy::text, 6, '0'))::jsonb
+           || CASE WHEN keyed THEN jsonb_build_object('id', gen_random_uuid()) ELSE '{}' END) AS made`,
         [runIds, first, last],
       );
     }

@@ -11,6 +11,8 @@ export interface BenchCommand {
   help: boolean;
   json: boolean;
   quick: boolean;
+  /** All there is, in full size. */
+  whole: boolean;
   turns: number;
   workloads: Workload[];
   systems: System[];
@@ -21,18 +23,15 @@ export const USAGE = `Usage: npm run bench [-- OPTIONS]
 What a durable step costs: this project beside what one statement costs (the
 floor), Workflow DevKit on world-postgres as it comes (stock), and DBOS. One
 PostgreSQL, started for it, with fsync on; every system in a database and in
-processes of its own; in turns. The medians and every turn go to
-bench/results.json; bench/README.md says how to read them.
+processes of its own; in turns. bench/README.md says how to read it. With all
+workloads and systems, the medians and every turn go to bench/results.json.
 
 Options
   --only W1,W2       some of the workloads
-  --systems ours,…   some of ${systems
-    .map(({ name }) => name)
-    .join(', ')
-    .replace(/^(.{45}\S*) /, '$1\n                     ')}
+  --systems ours,…   some of ${systems.map(({ name }) => name).join(', ')}
   --turns N          of each; default ${DEFAULT_TURNS}
   --quick            one turn and small sizes, to see that it works: its figures
-                     mean nothing, and bench/results.json stays as it is
+                     mean nothing
   --json             the document on stdout, everything else on stderr
   --help, -h         this text
 
@@ -56,6 +55,7 @@ export function parseBenchCommand(args: string[]): BenchCommand {
     help,
     json,
     quick,
+    whole: !quick && only === undefined && values.systems === undefined,
     turns: turns === undefined ? (quick ? 1 : DEFAULT_TURNS) : Number(turns),
     workloads: pick('workload', workloads, only),
     systems: pick('system', systems, values.systems),

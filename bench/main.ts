@@ -41,7 +41,7 @@ async function main(command: BenchCommand): Promise<number> {
   const summary = summarize(measurements);
   const systems = Object.fromEntries(command.systems.map(({ name }) => [name, { missing: missing[name] ?? null }]));
   const document = { machine, quick: command.quick, turns: command.turns, systems, ...summary, measurements };
-  if (!command.quick) {
+  if (command.whole) {
     await writeFile(join(import.meta.dirname, 'results.json'), `${JSON.stringify(document, undefined, 2)}\n`);
   }
   output.result({ text: describe(command, summary, missing), document });

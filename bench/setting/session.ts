@@ -124,7 +124,7 @@ async function withWorkers<T>(
       if (bad) throw new Error(`${bad.runs} runs of ${system.name}: ${bad.status}`);
       const waited = performance.now() - begun;
       if (waited > PATIENCE_MS) throw new Error(`${runIds.length - done} runs of ${system.name} did not complete`);
-      await delay(Math.max(1, waited / 50));
+      await delay(Math.min(20, Math.max(1, waited / 50)));
     }
   }
 

@@ -29,7 +29,6 @@ export async function startWorker({ module, env, onSteps, onDeath }: WorkerOptio
     env: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
-      NODE_ENV: 'production',
       NODE_COMPILE_CACHE: join(PROJECT, '.bench/compile-cache'),
       ...env,
     },

@@ -8,7 +8,7 @@ const pauseMs = () => 150 + Math.random() * 350;
 
 export const w3: Workload = {
   name: 'W3',
-  title: 'start() in another process, to the first line of the first step; idle worker',
+  title: 'start() elsewhere, to the first line of the first step; idle worker',
   systems: ['ours', 'stock', 'dbos-queue'],
   shown: ['msP50', 'msP99'],
   async measure({ quick, ...situation }) {

@@ -19,7 +19,7 @@ const crowds = new WeakMap<BenchServer, Promise<string>>();
 
 export const w6: Workload = {
   name: 'W6',
-  title: 'W1 beside 10,000 parked and 50,000 finished runs, and in an empty database',
+  title: 'W1 beside 10,000 parked and 50,000 finished runs',
   systems: ['ours'],
   shown: ['msPerStepP50', 'emptyMsPerStepP50', 'timesEmpty', 'cpuMsPerStep'],
   async measure(situation) {

@@ -11,7 +11,7 @@ const RATES = [3_000, 10_000];
 
 export const w7: Workload = {
   name: 'W7',
-  title: '10,000 tokens written by one process at 3,000 and 10,000 a second, read live by another',
+  title: '10,000 tokens, 3,000 and 10,000 a second, read live by another process',
   systems: ['ours', 'stock'],
   shown: RATES.flatMap((rate) => [`tokensPerSecondAt${rate}`, `delayMsP50At${rate}`, `delayMsP99At${rate}`]),
   async measure({ quick, ...situation }) {

@@ -14,7 +14,7 @@ const PAUSE_MS = 3_000;
 
 export const w8: Workload = {
   name: 'W8',
-  title: 'the example with the real CLI and the simulated API, less its bare model calls and its wait',
+  title: 'the example, simulated, less its bare model calls and its wait',
   systems: ['ours'],
   shown: ['engineMs', 'workflowMs', 'bareCallsMs', 'firstTokenMsP50'],
   async measure({ quick, ...situation }) {

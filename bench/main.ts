@@ -11,6 +11,7 @@ import { summarize } from './report/summary.ts';
 import { describe } from './report/table.ts';
 import { CAN_COUNT_CPU } from './setting/processes.ts';
 import { startServer } from './setting/server.ts';
+import { stopWorkers } from './setting/worker-process.ts';
 import { measureInTurns } from './turns.ts';
 
 const output = createOutput(process.argv.includes('--json'));
@@ -23,6 +24,7 @@ try {
   output.note(error instanceof UsageError ? `${error.message}\n\n${USAGE}` : explain(error));
   process.exitCode = exitCodeOf(error);
 } finally {
+  await stopWorkers();
   await opened.disposeAsync();
 }
 

@@ -169,6 +169,8 @@ async function withWorkers<T>(
 async function withPatience(work: Promise<unknown>, what: string): Promise<void> {
   const timer = Promise.withResolvers<never>();
   const timeout = setTimeout(() => timer.reject(new Error(`After ${PATIENCE_MS / 60_000} min: ${what}`)), PATIENCE_MS);
+  // Of a benchmark that was interrupted, nothing is to stay.
+  timeout.unref();
   await Promise.race([work, timer.promise]).finally(() => clearTimeout(timeout));
 }
 

@@ -39,13 +39,14 @@ async function main(command: BenchCommand): Promise<number> {
   output.note(`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}; PostgreSQL: ${settings.join(', ')}`);
   if (!CAN_COUNT_CPU) output.note('CPU time is counted on Linux only.');
 
-  const { missing, measurements } = await measureInTurns(server, command, { note: output.note, signal });
+  const measured = await measureInTurns(server, command, { note: output.note, signal });
+  const { missing, measurements } = measured;
   const summary = summarize(measurements);
   const systems = Object.fromEntries(command.systems.map(({ name }) => [name, { missing: missing[name] ?? null }]));
   const document = { machine, quick: command.quick, turns: command.turns, systems, ...summary, measurements };
   if (command.whole) {
     await writeFile(join(import.meta.dirname, 'results.json'), `${JSON.stringify(document, undefined, 2)}\n`);
   }
-  output.result({ text: describe(command, summary, missing), document });
+  output.result({ text: describe(command, summary, measured), document });
   return measurements.some(({ system, error }) => system === 'ours' && error !== undefined) ? 1 : 0;
 }

@@ -14,7 +14,7 @@ export interface Measurement {
 }
 
 /** System → why it cannot be measured. */
-export type Missing = Record<string, string>;
+type Missing = Record<string, string>;
 
 export interface Measured {
   missing: Missing;
@@ -31,9 +31,10 @@ export async function measureInTurns(
   const measurements: Measurement[] = [];
   for (const system of systems) {
     const reason = await setUp(server, system);
+    signal.throwIfAborted();
     if (reason === undefined) continue;
-    missing[system.name] = reason;
-    note(`${system.name} is missing: ${reason}`);
+    missing[system.name] = inShort(reason);
+    note(`${system.name} is missing: ${missing[system.name]}`);
   }
   const present = systems.filter(({ name }) => !(name in missing));
 
@@ -48,7 +49,7 @@ export async function measureInTurns(
         const measurement = await workload
           .measure({ server, system, template: templateOf(system), quick })
           .then((figures) => ({ ...of, figures }))
-          .catch((error: Error) => ({ ...of, error: error.message }));
+          .catch((error: Error) => ({ ...of, error: inShort(error.message) }));
         signal.throwIfAborted();
         measurements.push(measurement);
         const took = `${((performance.now() - begun) / 1_000).toFixed(0)} s`;
@@ -68,6 +69,11 @@ async function setUp(server: BenchServer, system: System): Promise<string | unde
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+/** What a process wrote before it died can be long. */
+function inShort(message: string): string {
+  return message.length > 1_000 ? `${message.slice(0, 1_000)} …` : message;
 }
 
 function templateOf({ name }: System): string {

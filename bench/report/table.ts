@@ -1,14 +1,21 @@
 import { alignColumns } from '../../src/cli/format.ts';
 import type { BenchCommand } from '../arguments.ts';
-import type { Missing } from '../turns.ts';
+import type { Measured } from '../turns.ts';
 import type { Workload } from '../workloads/workload.ts';
 import type { Summary } from './summary.ts';
 
 /** For each workload a table: a line per figure, a column per system. */
-export function describe({ workloads, systems }: BenchCommand, summary: Summary, missing: Missing): string {
+export function describe(
+  { workloads, systems }: BenchCommand,
+  summary: Summary,
+  { missing, measurements }: Measured,
+): string {
   const columns = systems.map(({ name }) => name);
   const gone = Object.entries(missing).map(([name, reason]) => `${name} is missing: ${reason}`);
-  return [...workloads.map((it) => tableOf(it, columns, summary)), ...gone].join('\n');
+  const failed = measurements.flatMap(({ turn, workload, system, error }) =>
+    error === undefined ? [] : [`${workload} on ${system}, turn ${turn}: ✗ ${error}`],
+  );
+  return [...workloads.map((it) => tableOf(it, columns, summary)), ...gone, ...failed].join('\n');
 }
 
 function tableOf({ name, title, shown }: Workload, columns: readonly string[], { medians, ratios }: Summary): string {

@@ -65,7 +65,7 @@ END $$;
 
 CREATE FUNCTION workflow_engine.start_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
-  IN p_spec integer, OUT started boolean
+  IN p_spec integer, OUT started boolean, OUT started_at timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
   event record;
@@ -74,11 +74,12 @@ BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   event := workflow_engine.begin_event(p_run, ARRAY[p_id], p_queue_schema, p_queue, p_job, p_retry_count);
   p_id := event.ids[1];
-  SELECT r.status INTO run_status FROM workflow.workflow_runs r WHERE r.id = p_run;
+  SELECT r.status, timezone('UTC', r.started_at) INTO run_status, started_at FROM workflow.workflow_runs r WHERE r.id = p_run;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF run_status NOT IN ('pending', 'running') THEN RAISE SQLSTATE 'WF410' USING MESSAGE = run_status; END IF;
   started := run_status = 'pending';
   IF NOT started THEN RETURN; END IF;
+  started_at := timezone('UTC', event.at);
   UPDATE workflow.workflow_runs SET status = 'running', started_at = event.at, updated_at = event.at WHERE id = p_run;
   INSERT INTO workflow.workflow_events (id, type, created_at, run_id, spec_version)
   VALUES ('wevt_' || p_id, 'run_started', event.at, p_run, p_spec);
@@ -108,7 +109,10 @@ BEGIN
   PERFORM workflow_engine.close_lost_calls(p_run, NULL);
   INSERT INTO workflow.workflow_events (id, type, created_at, run_id, payload_cbor, spec_version)
   VALUES ('wevt_' || complete_run.id, 'run_completed', event.at, p_run, p_payload, p_spec);
-  UPDATE workflow_engine.run_progress SET wake_seq = wake_seq + 1, last_event_id = complete_run.id WHERE run_id = p_run;
+  -- whatever else is in the log, there is nothing left to do
+  UPDATE workflow_engine.run_progress
+  SET wake_seq = wake_seq + 1, seen_seq = wake_seq + 1, due_at = NULL, awaits_steps = false, last_event_id = complete_run.id
+  WHERE run_id = p_run;
   previous := event.previous;
   at := timezone('UTC', event.at);
 END $$;

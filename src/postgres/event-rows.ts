@@ -24,11 +24,11 @@ export function asEvent(event: object, runId: string, id: string, createdAt: Dat
   return EventSchema.parse({ ...event, runId, eventId: PREFIX + id, createdAt });
 }
 
+const nextId = monotonicFactory();
+
 /** Ids for events that are written together, in order, without prefix. The database moves them behind what is there. */
 export function eventIds(count: number): string[] {
-  const next = monotonicFactory();
-  const time = Date.now();
-  return Array.from({ length: count }, () => next(time));
+  return Array.from({ length: count }, () => nextId());
 }
 
 interface EventRow {

@@ -188,5 +188,6 @@ function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: E
   if (scope?.kind !== 'replay') return;
   if (wakes(event, result)) scope.ownEvents += 1;
   if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);
-  if (event.eventType === 'run_completed' || event.eventType === 'run_failed') scope.ended = true;
+  scope.completed ||= event.eventType === 'run_completed';
+  scope.ended ||= scope.completed || event.eventType === 'run_failed';
 }

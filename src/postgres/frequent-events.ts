@@ -85,7 +85,7 @@ export const frequentEvents = {
 
   /** `started` is false if the run was started before: then nothing was written. */
   startRun: (db: Queryable, context: EventContext) =>
-    callOnce<{ started: boolean }>(db, 'start_run', [
+    callOnce<{ started: boolean; started_at: Date }>(db, 'start_run', [
       context.runId,
       eventIds(1)[0],
       ...fence(context),

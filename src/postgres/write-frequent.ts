@@ -1,4 +1,4 @@
-import type { EventResult, WorkflowRun } from '@workflow/world';
+import type { Event, EventResult, WorkflowRun } from '@workflow/world';
 import type { Pool, PoolClient } from 'pg';
 import type { Scope } from '../runtime/scope.ts';
 import { createBatches } from './batches.ts';
@@ -38,14 +38,15 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
   /** Also for a run that was started before: its whole log comes with it. */
   async function startRun(event: Of<'run_started'>, context: EventContext, scope?: Scope): Promise<EventResult> {
     const { runId } = context;
-    const { started } = await frequentEvents.startRun(pool, context).catch(async (error: unknown) => {
+    const { started, started_at } = await frequentEvents.startRun(pool, context).catch(async (error: unknown) => {
       const creation = creationIn(event);
       if (codeOf(error) !== 'WF404' || !creation) throw error;
       // `start()` sends the creation and this message in parallel: either must work alone.
       await createRun(creation, context, (statement) => statement(pool)).catch(ignoreExisting);
       return frequentEvents.startRun(pool, context);
     });
-    const [run, events] = await Promise.all([readRun(runId), readEvents(pool, runId)]);
+    const events = await readEvents(pool, runId);
+    const run = runOf(events, started_at) ?? (await readRun(runId));
     if (scope?.kind === 'replay' && scope.log) {
       scope.log.run = run;
       scope.log.load(events);
@@ -89,6 +90,15 @@ function creationIn({ eventData, specVersion }: Of<'run_started'>): Of<'run_crea
   if (!deploymentId || !workflowName || input === undefined) return undefined;
   const given = { deploymentId, workflowName, input, ...(executionContext && { executionContext }) };
   return { eventType: 'run_created', specVersion, eventData: given };
+}
+
+/** Without another statement. `startedAt` is of its row: it is the random seed of every replay. */
+function runOf([first]: readonly Event[], startedAt: Date): WorkflowRun | undefined {
+  if (first?.eventType !== 'run_created') return undefined;
+  const { runId, specVersion, createdAt } = first;
+  const { deploymentId, workflowName, input, executionContext } = first.eventData;
+  const row = { runId, deploymentId, workflowName, specVersion, input, executionContext };
+  return { ...row, status: 'running', createdAt, startedAt, updatedAt: startedAt };
 }
 
 function resultOf(written: EventResult | Error): EventResult {

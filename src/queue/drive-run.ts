@@ -32,6 +32,7 @@ export interface DriverContext {
   queues: QueueNames;
   deploymentId: string;
   stepSlots: Slots;
+  replaySlots: Slots;
   runWatch: RunWatch;
   /** Whether this process has nothing but this run, and executes all of its steps: workers died of it. */
   alone: boolean;
@@ -56,7 +57,7 @@ export async function driveRun(
   context: DriverContext,
   firstProgress?: RunProgress,
 ): Promise<void> {
-  const { pool, jobs, queues, alone } = context;
+  const { pool, jobs, queues, alone, replaySlots } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
   const startedAt = performance.now();
@@ -93,18 +94,14 @@ export async function driveRun(
   // Until a replay has succeeded, the first message may be all that there is of the run.
   let message = job;
 
-  /** One replay and what follows from it; true when the run was given back. */
-  const turn = async (): Promise<boolean> => {
-    await rest();
+  /** Replays over all that there is now; undefined for a run that must not be driven here. */
+  const replayNow = async () => {
     const read = () => retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
     const progress = firstProgress ?? (await read());
     firstProgress = undefined;
     const mustRunAlone = !alone && mustBeAlone(progress.deaths);
     // Whoever fetches it next gives it a process of its own.
-    if (mustRunAlone && !steps.executing) {
-      await jobs.replace(lease, runId, message);
-      return true;
-    }
+    if (mustRunAlone && !steps.executing) return undefined;
     // What others have written since, after the number: what this replay does not see is news.
     const isNews = log.run && log.lastId !== progress.lastEventId;
     if (isNews) log.load(await readEvents(pool, runId, log.lastId), progress.lastEventId);
@@ -113,12 +110,28 @@ export async function driveRun(
     const replay = await replayRun(runId, message, lease, { log, alone, reserve, createdSteps: steps.created });
     const endedAt = performance.now();
     restUntil = endedAt + Math.min(endedAt - beganAt, LONGEST_REST_MS);
+    return { progress, replay, mustRunAlone };
+  };
+
+  /** One replay and what follows from it; true when the run was given back. */
+  const turn = async (): Promise<boolean> => {
+    await rest();
+    const replayed = await replaySlots.use(replayNow);
+    if (!replayed) {
+      await jobs.replace(lease, runId, message);
+      return true;
+    }
+    const { progress, replay, mustRunAlone } = replayed;
     const seenSeq = progress.wakeSeq + replay.ownEvents;
     if (replay.ended) {
       steps.abort();
       if (log.unfinished || !log.run) await jobs.removeQueuedSteps(queues.steps, runId);
     }
     if (lease.signal.aborted) return false;
+    if (replay.completed && !steps.executing) {
+      await jobs.complete(lease);
+      return true;
+    }
     if (!steps.executing && replay.requestedSteps.length > 0 && isOverdue()) {
       await jobs.replace(lease, runId, continuation);
       return true;

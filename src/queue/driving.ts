@@ -11,6 +11,9 @@ import { createReport } from './report.ts';
 import { createRunWatch } from './run-watch.ts';
 import { createSlots, type Slots } from './slots.ts';
 
+/** A replay is nothing but CPU, and one may wait for the database while another goes on; what waits gathers results. */
+const REPLAYS_AT_ONCE = 2;
+
 export interface DrivingOptions {
   boss: PgBoss;
   pool: Pool;
@@ -41,6 +44,7 @@ export function createDriving(options: DrivingOptions): Driving {
   const { boss, pool, listener, session, jobs, jobPrefix, concurrency } = options;
   const leases = createLeases(boss);
   const stepSlots = createSlots(concurrency);
+  const replaySlots = createSlots(REPLAYS_AT_ONCE);
   const runWatch = createRunWatch(pool);
   const locks = session && keepJobLocks(session, leases.heldJobIds);
   const driven = new Map<string, () => void>();
@@ -52,6 +56,7 @@ export function createDriving(options: DrivingOptions): Driving {
     pool,
     jobs,
     stepSlots,
+    replaySlots,
     runWatch,
     pollIntervalMs: listener.pollIntervalMs,
     log: options.log,

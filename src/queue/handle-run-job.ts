@@ -1,12 +1,12 @@
 import type { Job } from 'pg-boss';
-import { HealthCheckPayloadSchema, type WorkflowInvokePayload } from '@workflow/world';
+import type { WorkflowInvokePayload } from '@workflow/world';
 import { DEAD_AFTER_DEATHS, mustBeAlone } from '../postgres/deaths.ts';
 import { readProgress } from '../postgres/run-progress.ts';
 import { deliver } from '../runtime/handlers.ts';
 import { driveRun, type DriverContext } from './drive-run.ts';
 import { failPoisoned } from './fail-poisoned.ts';
 import type { Leases } from './leases.ts';
-import type { JobData } from './messages.ts';
+import { runIdOf, type JobData } from './messages.ts';
 
 /** A run's job, and what another process needs to take the lease over. */
 export interface HandedOver {
@@ -36,7 +36,7 @@ export async function handleRunJob(
   const lease = leases.hold(context.queues.flows, job);
   let runId = 'unknown';
   try {
-    if (HealthCheckPayloadSchema.safeParse(job.data.payload).success) {
+    if (runIdOf(job.data) === undefined) {
       await deliver('workflow', job.data.queueName, job.data.payload, { attempt: 1, id: job.id });
       await context.jobs.complete(lease);
       return;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import type { PgBoss } from 'pg-boss';
+import { createBatches } from '../postgres/batches.ts';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
@@ -90,6 +91,10 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     // pg-boss has an index of the active jobs that are in a group, which the sweep reads.
     group: { id: runIdOf(data) ?? key },
   });
+  const completions = createBatches(async (leases: Lease[]) => {
+    await boss.complete(leases[0]!.queue, leases.map(attemptOf));
+    return leases.map(() => undefined);
+  });
   const send = (db: Pool | PoolClient, queue: string, key: string, data: JobData, delaySeconds?: number) =>
     boss.send(queue, data, { ...jobOf({ key, data }, delaySeconds), db: onPool(db) });
 
@@ -149,9 +154,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
 
     giveBack: (lease, key, data) => retryTransient(() => replace(lease, key, data), Infinity),
 
-    async complete(lease) {
-      await patiently(() => boss.complete(lease.queue, attemptOf(lease)));
-    },
+    complete: (lease) => patiently(() => completions(lease.queue, lease)),
 
     async sendDeadLetter(queue, runId, letter) {
       const options = { singletonKey: runId, group: { id: runId }, retentionSeconds: KEEP_DEAD_LETTERS_SECONDS };

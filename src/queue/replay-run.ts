@@ -38,6 +38,7 @@ export function createReplayScope(runId: string, lease: Lease, options: ReplayOp
     createdSteps: new Set(),
     requestedSteps: [],
     ended: false,
+    completed: false,
     again: undefined,
     ...options,
   };

@@ -6,9 +6,13 @@ export interface Slots {
    * back what it does not need. Finds nothing if there was none within `patienceMs`.
    */
   fill<T>(patienceMs: number, find: (count: number) => Promise<T[]>): Promise<T[]>;
+  /** Does something in one, however long that takes to get. */
+  use<T>(work: () => Promise<T>): Promise<T>;
   /** Gives one back. */
   give(): void;
 }
+
+const LOOK_AGAIN_MS = 60_000;
 
 /** How many things of a kind this process does at once. */
 export function createSlots(count: number): Slots {
@@ -53,6 +57,14 @@ export function createSlots(count: number): Slots {
         return found;
       } finally {
         for (let n = used; n < reserved; n += 1) give();
+      }
+    },
+    async use(work) {
+      while (!(await take(LOOK_AGAIN_MS)));
+      try {
+        return await work();
+      } finally {
+        give();
       }
     },
     give,

@@ -1,4 +1,4 @@
-import { HealthCheckPayloadSchema, MessageId, parseQueueName, type Queue } from '@workflow/world';
+import { MessageId, parseQueueName, type Queue } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readDeployment } from '../postgres/run-progress.ts';
 import { createQueueHandler } from '../runtime/handlers.ts';
@@ -25,7 +25,7 @@ export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: Wor
 
     async queue(queueName, payload, options = {}) {
       const data: JobData = { queueName, payload: encodePayload(payload) };
-      if (HealthCheckPayloadSchema.safeParse(payload).success || !('runId' in payload || 'stepId' in payload)) {
+      if (!('runId' in payload || 'stepId' in payload)) {
         const { flows } = queueNames(jobPrefix, options.deploymentId ?? (await getDeploymentId()));
         const key = (payload as { correlationId?: string }).correlationId ?? queueName;
         await jobs.wake(flows, key, data);

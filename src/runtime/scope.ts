@@ -38,6 +38,8 @@ export interface ReplayScope {
   requestedSteps: StepMessage[];
   /** The run is completed, failed or cancelled. */
   ended: boolean;
+  /** This replay has completed it: nothing is left to be seen. */
+  completed: boolean;
   /** The runtime asked for another replay, with this message. */
   again: WorkflowInvokePayload | undefined;
 }

@@ -22,6 +22,8 @@ export function startDriver(state: State, model: Model, worker: Worker): void {
     seen: 0,
     saw: { steps: Array<number>(model.steps).fill(ABSENT), hook: ABSENT, timer: ABSENT },
     ended: false,
+    known: false,
+    completed: false,
     created: none(),
     queued: none(),
     executing: Array<''>(model.steps).fill(''),
@@ -49,14 +51,17 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
     case 'read':
     case 'load': {
       const readsNumber = (driver.at === 'read') !== model.without.has('number-before-log');
-      const next = driver.at === 'read' ? 'begin' : 'write';
+      const next = driver.at === 'load' ? 'write' : driver.known ? 'load' : 'begin';
       if (readsNumber) act('reads wake_seq', (s, it) => Object.assign(it, { seen: s.wakeSeq, at: next }));
       else act('loads the log', (s, it) => Object.assign(it, { saw: observe(s.log), ended: s.ended, at: next }));
       break;
     }
     case 'begin':
-      // The runtime writes run_started with every replay; all but the first leave no event.
-      act('writes run_started', (_, it) => (it.at = mayWrite(model, it) ? 'load' : 'drain'));
+      // The runtime writes run_started with every replay; the driver answers all but its first from memory.
+      act('writes run_started', (_, it) => {
+        it.known = mayWrite(model, it);
+        it.at = it.known ? 'load' : 'drain';
+      });
       break;
     case 'write': {
       const event = nextEvent(state, model, driver.saw);
@@ -69,7 +74,14 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
           const { key, state: at } = s.jobs[n]!;
           if (key !== RUN && at !== 'active' && s.log.steps[key - 1] !== DONE) removeJob(s, n);
         }
-        it.at = 'park';
+        it.at = it.completed ? 'finish' : 'park';
+      });
+      break;
+    case 'finish':
+      // Nothing in the log of a run that it has completed is left to be seen: no check, as for a park.
+      act('completes the job', (s, it, worker) => {
+        complete(s, model, it.lease);
+        worker.driver = undefined;
       });
       break;
     case 'dispatch': {

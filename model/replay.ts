@@ -32,7 +32,6 @@ export function writeEvent(state: State, model: Model, driver: Driver, event: Ne
   if (!driver.lease.current) state.broken = 'an event was written without a lease';
   if (state.ended || event.type === 'run_completed') driver.ended = true;
   if (state.ended) return;
-  if (event.type === 'run_completed') state.ended = true;
   if (!event.exists(state.log)) {
     event.change(state.log);
     state.wakeSeq += 1;
@@ -41,6 +40,10 @@ export function writeEvent(state: State, model: Model, driver: Driver, event: Ne
     if (created) driver.created[Number(created[1]) - 1] = true;
   }
   event.change(driver.saw);
+  if (event.type !== 'run_completed') return;
+  state.ended = true;
+  driver.completed = true;
+  Object.assign(state, { seenSeq: state.wakeSeq, due: false, awaitsSteps: false });
 }
 
 export function mayWrite({ without }: Model, { lease }: Driver): boolean {

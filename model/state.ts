@@ -74,6 +74,7 @@ export interface Driver {
     | 'load'
     | 'write'
     | 'clear'
+    | 'finish'
     | 'dispatch'
     | 'wait'
     | 'park'
@@ -87,6 +88,10 @@ export interface Driver {
   seen: number;
   saw: Log;
   ended: boolean;
+  /** Has started the run, or found that it was: from then on, it keeps the log. */
+  known: boolean;
+  /** Has written run_completed. */
+  completed: boolean;
   /** Steps created under this lease. */
   created: boolean[];
   queued: boolean[];

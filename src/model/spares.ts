@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { getCurrent } from '../runtime/current-world.ts';
 import { isAsStarted, startCli, type CliProcess, type CliStart } from './cli-process.ts';
 import { isRepeatable, kindOf } from './cli-kind.ts';
@@ -22,9 +21,6 @@ const STARTING_MS = 1_000;
 /** A login that the CLI has read when it started may have changed; and what nobody wants costs memory. */
 const LIFE_MS = 60_000;
 
-/** Outside of every step: what a process says must not pass for something that the step before its own does. */
-const outside = AsyncLocalStorage.snapshot();
-
 /** @param spawns a spare process takes a turn that nobody wants, and no call waits for it */
 export function createSpares(spawns: Turns): Spares {
   /** By kind: how to start the next one, */
@@ -41,7 +37,7 @@ export function createSpares(spawns: Turns): Spares {
 
   const startLater = (ms: number) => {
     clearTimeout(timer);
-    timer = outside(() => setTimeout(startNext, ms).unref());
+    timer = setTimeout(startNext, ms).unref();
   };
 
   const startNext = () => {

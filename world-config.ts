@@ -105,6 +105,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
   const world = composeWorld({ ...connections, getDeploymentId }, config, opened);
 
   const driving = { ...config, ...connections, concurrency: config.queueConcurrency };
+  const stopping = new AbortController();
   let worker: Worker | undefined;
   const running: RunningWorld = {
     world,
@@ -121,6 +122,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
       await driveOne(driving, ...run);
     },
     isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
+    stopping: stopping.signal,
     stop: async () => undefined,
   };
   setCurrent(running);
@@ -136,6 +138,7 @@ async function buildWorld(config: WorldConfig): Promise<RunningWorld> {
     worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
   }
 
+  opened.defer(() => stopping.abort());
   const everything = opened.move();
   running.stop = () => everything.disposeAsync();
   return running;

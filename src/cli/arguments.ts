@@ -91,6 +91,7 @@ Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_QUEUE_SCHEMA         workflow_queue
   WORKFLOW_MODEL                         auto        or: claude, simulated
   WORKFLOW_MODEL_SPAWNS                  (CPUs)      processes started at once
+  WORKFLOW_MODEL_SPARES                  2           processes kept ready
   ANTHROPIC_API_KEY                      an API key, instead of a login
 
 Examples

@@ -24,7 +24,8 @@ const WORLD_NAMES = new Set([
   join(PROJECT_ROOT, 'src/runtime/current-world.ts'),
 ]);
 
-const concurrency = z.coerce.number('is not a number').int('is not a whole number').min(1, 'must be at least 1');
+const wholeNumber = z.coerce.number('is not a number').int('is not a whole number');
+const concurrency = wholeNumber.min(1, 'must be at least 1');
 
 /** Every variable that this project reads. `.env.example` lists the same ones; a test holds them together. */
 export const environmentSchema = z
@@ -60,6 +61,7 @@ export const environmentSchema = z
       z.enum(['auto', 'claude', 'simulated'], 'is not one of auto, claude, simulated').default('auto'),
     ),
     WORKFLOW_MODEL_SPAWNS: z.preprocess(unsetIfEmpty, concurrency.optional()),
+    WORKFLOW_MODEL_SPARES: z.preprocess(unsetIfEmpty, wholeNumber.min(0, 'must be at least 0').default(2)),
     /** For the CLI, which inherits it. */
     ANTHROPIC_API_KEY: z.preprocess(unsetIfEmpty, z.string().optional()),
   })
@@ -85,6 +87,8 @@ export interface WorldConfig {
   model: 'auto' | 'claude' | 'simulated';
   /** Model processes that this process starts at once; each takes most of a CPU for half a second. */
   modelSpawns: number;
+  /** Model processes that a worker keeps ready for its next calls, at most; about 100 MB each. */
+  modelSpares: number;
   /** A simulated Messages API that runs elsewhere on this machine; undefined: a worker starts its own. */
   simulatedApiUrl?: string | undefined;
   targetWorld: string;
@@ -128,6 +132,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     queueSchema: env.WORKFLOW_POSTGRES_QUEUE_SCHEMA,
     model: env.WORKFLOW_MODEL,
     modelSpawns: env.WORKFLOW_MODEL_SPAWNS ?? availableParallelism(),
+    modelSpares: env.WORKFLOW_MODEL_SPARES,
     targetWorld: env.WORKFLOW_TARGET_WORLD,
     verbose: false,
     worker: true,

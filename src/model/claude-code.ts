@@ -8,7 +8,8 @@ import {
 import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep } from '../runtime/scope.ts';
 import { cliEnvironment } from './cli-environment.ts';
-import { spawnCli } from './cli-process.ts';
+import { spawnCli } from './spawn-cli.ts';
+import { createSpares } from './spares.ts';
 import type { CallHooks, Model } from './call.ts';
 import { inCalls } from './calls.ts';
 import { rememberSecrets, withoutKeys } from './secrets.ts';
@@ -17,6 +18,8 @@ import { createTurns } from './turns.ts';
 
 /** Starting a CLI takes most of a CPU for half a second: all at once, each of them waits for all. */
 const spawns = createTurns(() => getCurrent()!.config.modelSpawns);
+
+const spares = createSpares(spawns);
 
 /** Requests of one call: an object may need a few; a model that calls tools which are not there would go on for ever. */
 const MAX_TURNS = 10;
@@ -62,7 +65,7 @@ function createModel(
       includePartialMessages: true,
       verbose,
       logger: verbose && createLogger(stepId, config.log),
-      spawnClaudeCodeProcess: (options) => spawnCli(options, { signal: hooks.signal, simulatedApiUrl: apiUrl }),
+      spawnClaudeCodeProcess: (options) => spawnCli(options, { spares, signal: hooks.signal, simulatedApiUrl: apiUrl }),
     },
   });
   return provider(modelId, {

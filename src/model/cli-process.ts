@@ -1,9 +1,8 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import type { SpawnOptions, SpawnedProcess } from 'ai-sdk-provider-claude-code';
-import { simulatedEnvironment } from './cli-environment.ts';
+import { simulatedEnvironment, type Environment } from './cli-environment.ts';
 
 const DIRECTORY_PREFIX = 'postgres-world-claude-';
 
@@ -20,46 +19,55 @@ process.on('exit', () => {
 const canFollowToDeath =
   process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true']).status === 0;
 
-export interface CliProcessOptions {
-  /** Kills the process at once. (Asked to stop, the SDK takes two seconds, and the model goes on.) */
-  signal: AbortSignal;
+/** All that the CLI is started with. What belongs to one call only comes later, on its standard input. */
+export interface CliStart {
+  command: string;
+  args: readonly string[];
+  env: Environment;
   /** Replaces the inherited environment, for the simulated API: it must see nothing of a login. */
   simulatedApiUrl?: string | undefined;
 }
 
-/**
- * Starts the CLI for one call: in an empty directory of its own, which is removed afterwards, and so
- * that it does not outlive us. For the provider's `spawnClaudeCodeProcess`.
- */
-export function spawnCli(options: SpawnOptions, { signal, simulatedApiUrl }: CliProcessOptions): SpawnedProcess {
+export interface CliProcess {
+  child: ChildProcessWithoutNullStreams;
+  /** Empty, and its own. */
+  cwd: string;
+  /** Its temporary files. */
+  temporary: string;
+}
+
+/** Starts the CLI in an empty directory of its own, which is removed afterwards, and so that it does not outlive us. */
+export function startCli({ command, args, env: given, simulatedApiUrl }: CliStart): CliProcess {
   removeLeftovers();
   const directory = mkdtempSync(join(tmpdir(), `${DIRECTORY_PREFIX}${process.pid}-`));
   const [cwd, temporary] = [join(directory, 'work'), join(directory, 'tmp')];
   for (const path of [cwd, temporary]) mkdirSync(path, { mode: 0o700 });
-  const env = { ...options.env, TMPDIR: temporary, CLAUDE_CODE_TMPDIR: temporary };
+  const env = { ...given, TMPDIR: temporary, CLAUDE_CODE_TMPDIR: temporary };
   const own = { HOME: directory, CLAUDE_CONFIG_DIR: join(directory, 'config') };
   // Of a missing CLI, setpriv would say that by an exit code only.
-  const isMissing = isAbsolute(options.command) && !existsSync(options.command);
+  const isMissing = isAbsolute(command) && !existsSync(command);
   const follows = canFollowToDeath && !isMissing;
-  const command = follows ? 'setpriv' : options.command;
-  const args = follows ? ['--pdeathsig', 'KILL', '--', options.command, ...options.args] : options.args;
-  const child = spawn(command, args, {
+  const child = spawn(follows ? 'setpriv' : command, follows ? ['--pdeathsig', 'KILL', '--', command, ...args] : args, {
     cwd,
     env: simulatedApiUrl ? { ...simulatedEnvironment(env, simulatedApiUrl), ...own } : env,
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const kill = () => child.kill('SIGKILL');
-  const signals = AbortSignal.any([signal, options.signal]);
-  signals.addEventListener('abort', kill, { once: true });
-  if (signals.aborted) kill();
-
   running.set(child, directory);
   child.once('close', () => {
     running.delete(child);
-    signals.removeEventListener('abort', kill);
     remove(directory);
   });
-  return child;
+  return { child, cwd, temporary };
+}
+
+/** Whether it runs, as far as is known, and its directories are as they were made. */
+export function isAsStarted({ child, cwd, temporary }: CliProcess): boolean {
+  const runs = child.pid !== undefined && child.exitCode === null && child.signalCode === null && !child.killed;
+  try {
+    return runs && readdirSync(cwd).length === 0 && existsSync(temporary);
+  } catch {
+    return false;
+  }
 }
 
 /** Directories of processes that were killed, and could not remove theirs. */

@@ -5,6 +5,8 @@ export interface Turns {
    * @throws Error if the signal fires before; its reason is the `cause`
    */
   take(signal: AbortSignal): Promise<() => void>;
+  /** Whether nobody has a turn, or waits for one. */
+  readonly idle: boolean;
 }
 
 /** @param limit how many may have one at a time, asked anew at each turn */
@@ -19,6 +21,9 @@ export function createTurns(limit: () => number): Turns {
     }
   };
   return {
+    get idle() {
+      return taken === 0 && waiting.length === 0;
+    },
     take(signal) {
       return new Promise((resolve, reject) => {
         const whyNot = () => new Error('No turn is wanted any more.', { cause: signal.reason });

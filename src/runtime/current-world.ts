@@ -25,6 +25,8 @@ export interface RunningWorld {
   /** Drives the run of one job, and nothing else; see src/isolation. */
   driveOne(handedOver: Omit<HandedOver, 'letGo'>, onHeld: () => void, stopping: AbortSignal): Promise<void>;
   isHealthy(): boolean;
+  /** Fires when it begins to stop. */
+  stopping: AbortSignal;
   stop(): Promise<void>;
 }
 

@@ -55,11 +55,14 @@ export async function run(program: Program): Promise<Program & { exitCode: numbe
   return Object.assign(program, { exitCode: await program.exited });
 }
 
-/** Whatever is configured on this machine must not decide the tests, a login to Claude above all. */
+/**
+ * Whatever is configured on this machine must not decide the tests, a login to Claude above all. And no process is
+ * kept ready: tests count those of the calls.
+ */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const foreign = /^(WORKFLOW|ANTHROPIC|CLAUDE|VITEST|NODE_OPTIONS|NODE_ENV|TEST|npm_)/;
   const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
-  return { ...Object.fromEntries(kept), WORKFLOW_MODEL: 'simulated' };
+  return { ...Object.fromEntries(kept), WORKFLOW_MODEL: 'simulated', WORKFLOW_MODEL_SPARES: '0' };
 }
 
 function track(child: ChildProcess, input: string | Uint8Array | undefined): Program {

@@ -107,14 +107,13 @@ export function openRunStream(namespace = ''): RunStream {
     flushing = undefined;
   }
 
-  function flush(): Promise<void> {
+  function flush(): void {
     flushing ??= flushUntilSent();
     // Reported by `end`; until then nobody is there to await it.
     flushing.catch(() => undefined);
-    return flushing;
   }
 
-  function flushAtOnce(): Promise<void> | undefined {
+  function hurry(): Promise<void> | undefined {
     urgent = true;
     news.announce();
     return flushing;
@@ -124,18 +123,18 @@ export function openRunStream(namespace = ''): RunStream {
     write(text) {
       const wasFull = unsent.length >= FULL_ROW;
       unsent += text;
-      if (!flushing) void flush();
+      if (!flushing) flush();
       else if (!wasFull && unsent.length >= FULL_ROW) news.announce();
     },
     async supersede() {
       unsent = '';
       failed = true;
-      void flush();
-      const told = flushAtOnce()?.catch(() => undefined);
+      flush();
+      const told = hurry()?.catch(() => undefined);
       await Promise.race([told, delay(SUPERSEDE_PATIENCE_MS, undefined, { ref: false })]);
     },
     async end() {
-      await flushAtOnce();
+      await hurry();
       step.endingStreams.add(name);
     },
   };

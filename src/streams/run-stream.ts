@@ -1,4 +1,4 @@
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
 import { retryTransient } from '../postgres/transient.ts';
 import type { World } from '@workflow/world';
@@ -63,6 +63,8 @@ export function openRunStream(namespace = ''): RunStream {
   let failed = false;
   /** Somebody waits for it. */
   let urgent = false;
+  /** From when on text is gathered, and from when on a full row is. */
+  let gatheredFrom = -Infinity;
   let flushedAt = -Infinity;
   let flushing: Promise<void> | undefined;
   const news = createNews();
@@ -86,23 +88,29 @@ export function openRunStream(namespace = ''): RunStream {
 
   /** How long what is unsent has to wait; 0 or less: not at all. */
   function dueIn(): number {
-    const interval = urgent ? 0 : unsent.length < FULL_ROW ? FLUSH_INTERVAL_MS : FULL_ROW_INTERVAL_MS;
-    return flushedAt + interval - performance.now();
+    if (urgent) return 0;
+    const due = unsent.length < FULL_ROW ? gatheredFrom + FLUSH_INTERVAL_MS : flushedAt + FULL_ROW_INTERVAL_MS;
+    return due - performance.now();
   }
 
   async function flushUntilSent(): Promise<void> {
     urgent = false;
     // What is written in one go is one chunk.
-    await nextTurn();
+    await Promise.resolve();
     while (unsent || failed) {
-      for (let ms = dueIn(); ms > 0; ms = dueIn()) await news.wait(ms);
+      let ms = dueIn();
+      const isOnTime = ms > 0;
+      for (; ms > 0; ms = dueIn()) await news.wait(ms);
       urgent = false;
+      const begunAt = performance.now();
       if (failed && index > 0) await put({ text: '', superseded: true });
       failed = false;
       const text = unsent;
       unsent = '';
       if (text) await put({ text });
       flushedAt = performance.now();
+      // The first one may have opened a connection, and one that is late says that the database is slow.
+      gatheredFrom = isOnTime ? begunAt : flushedAt;
     }
     flushing = undefined;
   }

@@ -1,9 +1,12 @@
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
+import { createPool } from '../src/postgres/pool.ts';
 import { nameOfStream, type RunStream } from '../src/streams/run-stream.ts';
+import { shareReads } from '../src/streams/shared-reads.ts';
 import { createApplication, type Application } from './support/application.ts';
 import { attach, expectEveryWord, shownChunks, shownEnd, TEXT, textOf, WORDS } from './support/attached.ts';
 import { createTestDatabase } from './support/database.ts';
+import { heldUp, holdUp } from './support/hold-up.ts';
 import { inStep, openWorld } from './support/in-step.ts';
 import { PROJECT, startProgram, type Program } from './support/program.ts';
 import { until } from './support/until.ts';
@@ -72,6 +75,27 @@ test('twenty readers of a stream in one process share its connections', async ()
   expect(seen).toHaveLength(20);
   expect(new Set(seen).size).toBe(1);
   expect(textOf(JSON.parse(seen[0]!) as { text: string }[])).toBe(TEXT);
+});
+
+test('readers that are woken together ask once, and nobody joins a statement that was sent', async () => {
+  const app = await createTestDatabase();
+  const pool = createPool(app.url, 3);
+  onTestFinished(() => pool.end());
+  let statements = 0;
+  pool.on('acquire', () => (statements += 1));
+  const { read } = shareReads(pool);
+  const stream = nameOfStream('wrun_01ARZ3NDEKTSV4RRFFQ69G5FAV');
+  const release = await holdUp(app, 'workflow_stream_chunks', 'ACCESS EXCLUSIVE');
+
+  const together = Array.from({ length: 20 }, () => read(stream, 0));
+  await until('it was sent', async () => (await heldUp(app, 'workflow_stream_chunks')).length === 1);
+  const later = read(stream, 0);
+  const elsewhere = read(stream, 1);
+  await until('those were sent', async () => (await heldUp(app, 'workflow_stream_chunks')).length === 3);
+  await release();
+
+  await Promise.all([...together, later, elsewhere]);
+  expect(statements).toBe(3);
 });
 
 test('a chunk that came again, or late from an execution that was given up, is not shown', async () => {

@@ -58,6 +58,18 @@ test('a reader loses and repeats nothing when its LISTEN session and its connect
   expect(textOf(parse(reader.stdout))).toBe(TEXT);
 });
 
+test('the first word is not held up, and those after it share a chunk', async () => {
+  const app = await createApplication();
+  await app.startWorker();
+  const [runId = ''] = await app.start('streamingWorkflow', [WORDS, 5]);
+
+  const chunks = await app.ask<TextChunk>('read', runId);
+
+  expect(chunks[0]?.text).toBe('word0 ');
+  expect(chunks.length).toBeLessThan(WORDS.length);
+  expect(textOf(chunks)).toBe(TEXT);
+});
+
 test('a step that is killed while it streams writes anew under a higher attempt, and the stream has its end', async () => {
   const app = await createApplication();
   const victim = await app.startWorker();

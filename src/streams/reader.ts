@@ -2,12 +2,12 @@ import type { Pool } from 'pg';
 import type { Listener } from '../postgres/listener.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { createNews } from '../runtime/news.ts';
-import { hasChunk, readChunks, STREAM_CHANNEL } from './chunks.ts';
+import { hasChunk, STREAM_CHANNEL } from './chunks.ts';
 import { watchForEnd } from './run-ended.ts';
+import type { ChunkReads } from './shared-reads.ts';
 
 /** A notification that got lost costs this long. */
 const POLL_INTERVAL_MS = 1_000;
-const CHUNKS_PER_READ = 200;
 
 /**
  * The chunks of a stream from an index on, live, until its end mark, or until its run has ended
@@ -17,6 +17,7 @@ const CHUNKS_PER_READ = 200;
  */
 export function createStreamReader(
   pool: Pool,
+  reads: ChunkReads,
   listener: Listener,
   stream: string,
   startIndex: number,
@@ -27,6 +28,7 @@ export function createStreamReader(
   const isLastThere = async () => nextIndex === startIndex || hasChunk(pool, stream, nextIndex - 1);
   const news = createNews();
   let cancelled = false;
+  let listening = false;
   let stop = () => {};
 
   const listen = () => {
@@ -39,15 +41,25 @@ export function createStreamReader(
       closing.removeEventListener('abort', news.announce);
       stop = () => {};
     };
-    return true;
+    listening = true;
   };
-  let listening = false;
+
+  /** Whether the next look can wait for news: the last one saw all there was. */
+  let caughtUp = false;
+
+  const look = () => reads.read(stream, nextIndex).catch(undefinedWhileAway);
+  const looksOver = () => hasEnded(isLastThere).catch(undefinedWhileAway);
 
   /** Hands over what there is; false if that is nothing yet. */
   async function deliver(controller: ReadableStreamDefaultController<Uint8Array>): Promise<boolean> {
-    // In this order: a run that had ended before the chunks were read has no others.
-    const runEnded = await hasEnded(isLastThere).catch(falseWhileAway);
-    const chunks = await readChunks(pool, stream, nextIndex, CHUNKS_PER_READ).catch(emptyWhileAway);
+    let seen = await look();
+    // Only where nothing came. In this order: a run that had ended before the chunks were read has no others.
+    const runEnded = seen?.chunks.length === 0 && (await looksOver());
+    if (runEnded) seen = await look();
+    caughtUp = !seen?.more;
+    // Away, which is not the same as empty.
+    if (!seen) return false;
+    const { chunks } = seen;
     for (const { index, data, eof } of chunks) {
       if (cancelled) return true;
       if (eof) break;
@@ -65,12 +77,16 @@ export function createStreamReader(
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        listening ||= listen();
         try {
-          while (!cancelled && !(await deliver(controller))) {
-            if (closing.aborted) throw new Error(`The World was stopped while stream ${stream} was being read.`);
-            await news.wait(Math.min(POLL_INTERVAL_MS, listener.pollIntervalMs));
+          if (!listening) {
+            listen();
+            // Whoever has never seen the run would wait for it when it was removed.
+            await looksOver();
           }
+          do {
+            if (caughtUp) await news.wait(Math.min(POLL_INTERVAL_MS, listener.pollIntervalMs));
+            if (closing.aborted) throw new Error(`The World was stopped while stream ${stream} was being read.`);
+          } while (!cancelled && !(await deliver(controller)));
         } catch (error) {
           stop();
           throw error;
@@ -86,12 +102,6 @@ export function createStreamReader(
   );
 }
 
-function emptyWhileAway(error: unknown): never[] {
-  if (isTransient(error)) return [];
-  throw error;
-}
-
-function falseWhileAway(error: unknown): false {
-  if (isTransient(error)) return false;
-  throw error;
+function undefinedWhileAway(error: unknown): undefined {
+  if (!isTransient(error)) throw error;
 }

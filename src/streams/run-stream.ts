@@ -3,10 +3,20 @@ import { getSerializeStream } from '@workflow/core/serialization';
 import { retryTransient } from '../postgres/transient.ts';
 import type { World } from '@workflow/world';
 import currentWorld from '../runtime/current-world.ts';
+import { createNews } from '../runtime/news.ts';
 import { currentStep } from '../runtime/scope.ts';
 
-/** Tokens that arrive within this time become one row and one notification. */
+/**
+ * What comes after a pause is sent at once. Tokens that arrive within this time after a flush become
+ * one row and one notification: at the pace of a model, a shorter time means a row for each token.
+ */
 const FLUSH_INTERVAL_MS = 50;
+
+/** Characters that are as long as what a row has beside them: three ids, and entries in two indexes. */
+const FULL_ROW = 256;
+
+/** For a row that is full, to wait longer saves little; to wait at all saves others the commits. */
+const FULL_ROW_INTERVAL_MS = 5;
 
 /** How long a step's error waits for the readers to be told; they see it by the next attempt, too. */
 const SUPERSEDE_PATIENCE_MS = 1_000;
@@ -51,7 +61,13 @@ export function openRunStream(namespace = ''): RunStream {
   let unsent = '';
   let index = 0;
   let failed = false;
+  /** Somebody waits for it. */
+  let urgent = false;
+  /** From when on text is gathered, and from when on a full row is. */
+  let gatheredFrom = -Infinity;
+  let flushedAt = -Infinity;
   let flushing: Promise<void> | undefined;
+  const news = createNews();
 
   /** The answer is paid for: it waits for the database as long as the process lives, whatever became of the lease. */
   function append(chunk: Uint8Array): Promise<void> {
@@ -70,32 +86,63 @@ export function openRunStream(namespace = ''): RunStream {
     index += 1;
   }
 
-  async function flush(): Promise<void> {
-    await delay(FLUSH_INTERVAL_MS);
-    if (failed && index > 0) await put({ text: '', superseded: true });
-    failed = false;
-    const text = unsent;
-    unsent = '';
-    if (text) await put({ text });
-    flushing = unsent || failed ? flush() : undefined;
-    await flushing;
+  /** How long what is unsent has to wait; 0 or less: not at all. */
+  function dueIn(): number {
+    if (urgent) return 0;
+    const due = unsent.length < FULL_ROW ? gatheredFrom + FLUSH_INTERVAL_MS : flushedAt + FULL_ROW_INTERVAL_MS;
+    return due - performance.now();
+  }
+
+  async function flushUntilSent(): Promise<void> {
+    urgent = false;
+    // What is written in one go is one chunk.
+    await Promise.resolve();
+    while (unsent || failed) {
+      let ms = dueIn();
+      const isOnTime = ms > 0;
+      for (; ms > 0; ms = dueIn()) await news.wait(ms);
+      urgent = false;
+      const begunAt = performance.now();
+      if (failed && index > 0) await put({ text: '', superseded: true });
+      failed = false;
+      const text = unsent;
+      unsent = '';
+      if (text) await put({ text });
+      flushedAt = performance.now();
+      // The first one may have opened a connection, and one that is late says that the database is slow.
+      gatheredFrom = isOnTime ? begunAt : flushedAt;
+    }
+    flushing = undefined;
+  }
+
+  function flush(): void {
+    flushing ??= flushUntilSent();
+    // Reported by `end`; until then nobody is there to await it.
+    flushing.catch(() => undefined);
+  }
+
+  function hurry(): Promise<void> | undefined {
+    urgent = true;
+    news.announce();
+    return flushing;
   }
 
   return {
     write(text) {
+      const wasFull = unsent.length >= FULL_ROW;
       unsent += text;
-      flushing ??= flush();
-      // Reported by `end`; until then nobody is there to await it.
-      flushing.catch(() => undefined);
+      if (!flushing) flush();
+      else if (!wasFull && unsent.length >= FULL_ROW) news.announce();
     },
     async supersede() {
       unsent = '';
       failed = true;
-      flushing ??= flush();
-      await Promise.race([flushing.catch(() => undefined), delay(SUPERSEDE_PATIENCE_MS, undefined, { ref: false })]);
+      flush();
+      const told = hurry()?.catch(() => undefined);
+      await Promise.race([told, delay(SUPERSEDE_PATIENCE_MS, undefined, { ref: false })]);
     },
     async end() {
-      await flushing;
+      await hurry();
       step.endingStreams.add(name);
     },
   };

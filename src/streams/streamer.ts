@@ -4,6 +4,7 @@ import { notify, type Listener } from '../postgres/listener.ts';
 import { appendChunks, measureStream, readChunks, STREAM_CHANNEL } from './chunks.ts';
 import { createStreamReader } from './reader.ts';
 import { hasRunEnded } from './run-ended.ts';
+import { shareReads } from './shared-reads.ts';
 
 const encoder = new TextEncoder();
 
@@ -15,6 +16,8 @@ export function createStreamer(pool: Pool, listener: Listener, closing: AbortSig
     // A hint: readers poll beneath it, and the chunk is written.
     await notify(pool, STREAM_CHANNEL, stream).catch(() => undefined);
   };
+
+  const reads = shareReads(pool);
 
   const measure = async (stream: string) => {
     // In this order: a run that had ended before the measuring has no further chunks.
@@ -31,7 +34,7 @@ export function createStreamer(pool: Pool, listener: Listener, closing: AbortSig
 
     async readFromStream(stream, startIndex = 0) {
       const first = startIndex < 0 ? (await measureStream(pool, stream)).length + startIndex : startIndex;
-      return createStreamReader(pool, listener, stream, Math.max(0, first), closing);
+      return createStreamReader(pool, reads, listener, stream, Math.max(0, first), closing);
     },
 
     async listStreamsByRunId(runId) {

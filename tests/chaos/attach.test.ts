@@ -1,9 +1,11 @@
+import { Client } from 'pg';
 import { expect, test } from 'vitest';
 import { setUpDatabase } from '../../src/postgres/setup.ts';
 import { readText, type TextPiece } from '../../src/streams/read-text.ts';
 import { createApplication } from '../support/application.ts';
 import { attach, expectEveryWord, shownChunks, shownEnd, textOf, WORDS } from '../support/attached.ts';
 import { query } from '../support/database.ts';
+import { heldUp, holdUp } from '../support/hold-up.ts';
 import { inStep, openWorld } from '../support/in-step.ts';
 import { embeddedPostgres } from '../support/postgres-binaries.ts';
 import { startProxy } from '../support/proxy.ts';
@@ -84,4 +86,34 @@ test('a step that fails while the database is away waits a second to say so, and
     { index: 0, attempt: 1, text: 'garbled' },
     { index: 1, attempt: 1, text: '', superseded: true, discards: 'failed' },
   ]);
+});
+
+test('a reader whose connection is lost while it reads the last of a run that has ended reads it once more', async () => {
+  const app = await createApplication();
+  const [runId = ''] = await app.start('sleepingWorkflow', []);
+  const world = await openWorld(app.url);
+  const texts: string[] = [];
+  const reading = (async () => {
+    for await (const { text } of readText(world, runId)) texts.push(text);
+  })();
+  const asks = (table: string) => until(`it asks for ${table}`, async () => (await heldUp(app, table))[0]);
+  const canceller = new Client({ connectionString: app.url });
+  await canceller.connect();
+  await canceller.query(`BEGIN; LOCK TABLE workflow_runs IN ACCESS EXCLUSIVE MODE;
+    UPDATE workflow_runs SET status = 'cancelled'`);
+  // It has found no chunk, and wants to know whether the run has ended.
+  await asks('workflow_runs');
+  await inStep(runId, 1, async (stream) => {
+    stream.write('the last');
+    await stream.end();
+  });
+  const releaseChunks = await holdUp(app, 'workflow_stream_chunks', 'ACCESS EXCLUSIVE');
+  await canceller.query('COMMIT');
+  await canceller.end();
+  const { pid } = await asks('workflow_stream_chunks');
+  await app.query('SELECT pg_terminate_backend($1)', [pid]);
+  await releaseChunks();
+
+  await reading;
+  expect(texts).toEqual(['the last']);
 });

@@ -1,17 +1,24 @@
 import { Client } from 'pg';
 import type { TestDatabase } from './database.ts';
 
-/** Lets everybody read a table, and nobody write to it. Returns what lets them go on. */
-export async function holdUp({ url }: TestDatabase, table: string): Promise<() => Promise<void>> {
+/**
+ * Lets everybody read a table, and nobody write to it; under `ACCESS EXCLUSIVE`, nobody read it either.
+ * @returns what lets them go on
+ */
+export async function holdUp(
+  { url }: TestDatabase,
+  table: string,
+  mode: 'SHARE' | 'ACCESS EXCLUSIVE' = 'SHARE',
+): Promise<() => Promise<void>> {
   const client = new Client({ connectionString: url });
   // The server may be taken away meanwhile.
   client.on('error', () => undefined);
   await client.connect();
-  await client.query(`BEGIN; LOCK TABLE ${table} IN SHARE MODE`);
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ${mode} MODE`);
   return () => client.end();
 }
 
-/** The sessions that wait to write to it. */
+/** The sessions that wait for it. */
 export function heldUp({ query }: TestDatabase, table: string): Promise<{ pid: number }[]> {
   return query(
     `SELECT pid FROM pg_stat_activity

@@ -24,7 +24,9 @@ const POLL_INTERVAL_MS = 3_000;
 
 const AFTER_OUTAGE_MS = 1_000;
 
-const LONGEST_REST_MS = 5_000;
+/** As long as the last replay took, times this. */
+const REST_WHILE_EXECUTING = 3;
+const LONGEST_REST_MS = 10_000;
 
 export interface DriverContext {
   pool: Pool;
@@ -79,16 +81,16 @@ export async function driveRun(
     }
   };
 
-  /** When the next replay may begin, while steps are unfinished. */
-  let restUntil = 0;
+  let lastReplay = { endedAt: 0, tookMs: 0 };
 
-  /** Steps that end one after the other share a replay: replaying takes no more time than executing does. */
-  const rest = async () => {
-    for (;;) {
-      const leftMs = restUntil - performance.now();
-      if (leftMs <= 0 || lease.signal.aborted || !(steps.executing || steps.queued)) return;
-      await news.wait(leftMs);
-    }
+  /**
+   * For how long the next replay has to wait. Steps that end one after the other share one: with many of
+   * them pending, a replay takes longer than all of their results.
+   */
+  const restMs = () => {
+    const factor = steps.executing ? REST_WHILE_EXECUTING : steps.queued ? 1 : 0;
+    const rest = Math.min(factor * lastReplay.tookMs, LONGEST_REST_MS);
+    return Math.max(0, lastReplay.endedAt + rest - performance.now());
   };
 
   // Until a replay has succeeded, the first message may be all that there is of the run.
@@ -109,13 +111,13 @@ export async function driveRun(
     const beganAt = performance.now();
     const replay = await replayRun(runId, message, lease, { log, alone, reserve, createdSteps: steps.created });
     const endedAt = performance.now();
-    restUntil = endedAt + Math.min(endedAt - beganAt, LONGEST_REST_MS);
+    lastReplay = { endedAt, tookMs: endedAt - beganAt };
     return { progress, replay, mustRunAlone };
   };
 
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
-    await rest();
+    for (let ms = restMs(); ms > 0 && !lease.signal.aborted; ms = restMs()) await news.wait(ms);
     const replayed = await replaySlots.use(replayNow);
     if (!replayed) {
       await jobs.replace(lease, runId, message);
@@ -142,7 +144,7 @@ export async function driveRun(
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
     // Somebody may be about to end a step: to take the run up again would cost as much as that replay.
-    if (!steps.executing && steps.queued && (await news.wait(Math.max(0, restUntil - performance.now())))) return false;
+    if (!steps.executing && steps.queued && (await news.wait(restMs()))) return false;
     if (!steps.executing) {
       const { delaySeconds, requestedSteps } = replay;
       return jobs.park(lease, runId, continuation, { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0 });

@@ -2,7 +2,10 @@ import type { StepMessage } from '../runtime/scope.ts';
 import type { Slots } from './slots.ts';
 
 /** How often it is asked what to keep. */
-const LOOK_INTERVAL_MS = 100;
+const LOOK_INTERVAL_MS = 250;
+
+/** A process that did not come to look was busy replaying: it cannot tell what it would have got done. */
+const TOO_LATE_MS = 2 * LOOK_INTERVAL_MS;
 
 /** What will not get a slot here within this time, at the rate of the last moments, others may have. */
 const KEEP_FOR_MS = 1_000;
@@ -30,7 +33,7 @@ export interface OverflowOptions {
 
 /**
  * Steps for which this process has no room at the moment. Short ones get a slot sooner than the queue
- * would bring them back; long ones go to the queue after a tenth of a second, where other workers take them.
+ * would bring them back; long ones go to the queue after a quarter of a second, where other workers take them.
  */
 export function createOverflow({ slots, signal, alone, execute, share }: OverflowOptions): Overflow {
   const waiting = new Map<string, StepMessage>();
@@ -51,7 +54,8 @@ export function createOverflow({ slots, signal, alone, execute, share }: Overflo
       const elapsedMs = performance.now() - lookedAt;
       if (elapsedMs < LOOK_INTERVAL_MS) continue;
       const kept = Math.floor((begun * KEEP_FOR_MS) / elapsedMs);
-      const excess = alone || signal.aborted ? [] : [...waiting.values()].slice(kept);
+      const isKept = alone || signal.aborted || elapsedMs > TOO_LATE_MS;
+      const excess = isKept ? [] : [...waiting.values()].slice(kept);
       for (const { payload } of excess) waiting.delete(payload.stepId);
       if (excess.length > 0) await share(excess);
       lookedAt = performance.now();

@@ -11,8 +11,8 @@ import { createReport } from './report.ts';
 import { createRunWatch } from './run-watch.ts';
 import { createSlots, type Slots } from './slots.ts';
 
-/** A replay is nothing but CPU, and one may wait for the database while another goes on; what waits gathers results. */
-const REPLAYS_AT_ONCE = 2;
+/** A replay is mostly CPU: more at once end later, each, and those that wait gather results. With fewer, all may wait for the database. */
+const REPLAYS_AT_ONCE = 4;
 
 export interface DrivingOptions {
   boss: PgBoss;

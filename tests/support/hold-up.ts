@@ -18,11 +18,12 @@ export async function holdUp(
   return () => client.end();
 }
 
-/** The sessions that wait for it. */
+/** The sessions that wait for it, by their statement, or in a function by the lock. */
 export function heldUp({ query }: TestDatabase, table: string): Promise<{ pid: number }[]> {
   return query(
-    `SELECT pid FROM pg_stat_activity
-     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`,
+    `SELECT pid FROM pg_stat_activity a
+     WHERE datname = current_database() AND wait_event_type = 'Lock' AND (query LIKE '%' || $1 || '%' OR EXISTS (
+       SELECT FROM pg_locks l WHERE l.pid = a.pid AND NOT granted AND relation::regclass::text LIKE '%' || $1 || '%'))`,
     [table],
   );
 }

@@ -46,13 +46,14 @@ BEGIN
 END $$;
 
 CREATE FUNCTION workflow_engine.create_run(
-  IN p_run text, IN p_id text, IN p_spec integer, IN p_job_prefix text, IN p_deployment text, IN p_workflow text,
+  IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
+  IN p_spec integer, IN p_job_prefix text, IN p_deployment text, IN p_workflow text,
   IN p_input bytea, IN p_context bytea, IN p_payload bytea, OUT id text, OUT at timestamptz
 ) LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name)
   VALUES (p_run, p_job_prefix, p_deployment, p_workflow) ON CONFLICT (run_id) DO NOTHING;
-  p_id := (workflow_engine.begin_event(p_run, ARRAY[p_id], NULL, NULL, NULL, NULL)).ids[1];
+  p_id := (workflow_engine.begin_event(p_run, ARRAY[p_id], p_queue_schema, p_queue, p_job, p_retry_count)).ids[1];
   INSERT INTO workflow.workflow_runs (id, deployment_id, name, spec_version, input_cbor, execution_context_cbor, status)
   VALUES (p_run, p_deployment, p_workflow, p_spec, p_input, p_context, 'pending') ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF409' USING MESSAGE = 'it exists'; END IF;

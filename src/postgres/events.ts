@@ -13,7 +13,8 @@ import { transaction } from './pool.ts';
 import { asWorldError } from './refusals.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
-import { createFrequentWriter, type Write } from './write-frequent.ts';
+import { atOnce, createFrequentWriter, type Write } from './write-frequent.ts';
+import type { AfterCommit } from './write-steps.ts';
 import { wakes, writeStock } from './write-stock.ts';
 
 const ENDS_EXECUTION = new Set(['step_completed', 'step_failed', 'step_retrying']);
@@ -104,20 +105,24 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const context: EventContext = { runId, specVersion: event.specVersion, queueSchema, lease, alone };
     const key = params?.startKey;
     const isMore = key !== undefined || ends.streams.size + ends.calls.size > 0;
-    const inTransaction = <T>(statement: (client: PoolClient) => Promise<T>, begin?: string) =>
-      transaction(
-        pool,
-        async (client) => {
-          // First, so that whoever waits for the key holds nothing yet.
-          if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
-          const written = await statement(client);
-          for (const stream of ends.streams) await endStream(client, stream, runId);
-          await closeModelCalls(client, ends.calls);
-          return written;
-        },
-        begin,
-      );
-    const write: Write = isMore ? inTransaction : (statement) => statement(pool);
+    const inTransaction = async <T>(
+      statement: (client: PoolClient, committed: AfterCommit) => Promise<T>,
+      begin?: string,
+    ) => {
+      const notes: (() => void)[] = [];
+      const work = async (client: PoolClient) => {
+        // First, so that whoever waits for the key holds nothing yet.
+        if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
+        const written = await statement(client, (note) => notes.push(note));
+        for (const stream of ends.streams) await endStream(client, stream, runId);
+        await closeModelCalls(client, ends.calls);
+        return written;
+      };
+      const written = await transaction(pool, work, begin);
+      for (const note of notes) note();
+      return written;
+    };
+    const write: Write = isMore ? inTransaction : (statement) => statement(pool, atOnce);
     switch (event.eventType) {
       case 'run_created':
         return frequent.createRun(event, context, write);
@@ -134,7 +139,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
       default: {
         const begin = event.eventType === 'wait_created' ? BEGIN_UNFLUSHED : undefined;
         const writing = { stock, queueSchema, runId, event, params, scope, lease };
-        return inTransaction((client) => writeStock(client, writing), begin);
+        return inTransaction((client, committed) => writeStock(client, writing, committed), begin);
       }
     }
   }

@@ -51,7 +51,7 @@ interface CreatedSteps extends Written {
 }
 
 export interface StepStart extends Written {
-  /** Undefined if it did not begin. */
+  /** Null if it did not begin. */
   id: string | null;
   last: string;
   /** Null: there is no such step. */
@@ -77,10 +77,12 @@ interface CompletedSteps extends Written {
 
 /** Each calls the function of the database of its name: see event-functions.ts and step-functions.ts. */
 export const frequentEvents = {
-  createRun: (db: Queryable, { runId, specVersion }: EventContext, run: NewRun) => {
+  createRun: (db: Queryable, context: EventContext, run: NewRun) => {
+    const { runId, specVersion } = context;
     const { jobPrefix, deploymentId, workflowName, input, executionContext, payload } = run;
     const row = [jobPrefix, deploymentId, workflowName, input, executionContext, payload];
-    return callOnce<{ id: string; at: Date }>(db, 'create_run', [runId, eventIds(1)[0], specVersion, ...row]);
+    const values = [runId, eventIds(1)[0], ...fence(context), specVersion, ...row];
+    return callOnce<{ id: string; at: Date }>(db, 'create_run', values);
   },
 
   /** `started` is false if the run was started before: then nothing was written. */

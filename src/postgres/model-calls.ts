@@ -77,7 +77,7 @@ export async function closeModelCalls(client: ClientBase | Pool, calls: Readonly
 }
 
 /**
- * Closes the calls that nobody else will, when the run ends; `start_step` does it for an execution whose
+ * Closes the calls that nobody else will, when the run ends; `start_steps` does it for an execution whose
  * worker died, when the next one begins. Should its process be alive after all, it writes over that.
  */
 export async function closeLostCalls(client: ClientBase, runId: string): Promise<void> {

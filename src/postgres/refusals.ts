@@ -39,7 +39,8 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
       return new MustRunAloneError(runId);
     case 'WF404':
       // A late job of a run that was removed.
-      if (eventType === 'run_started') return new RunExpiredError(`${refused}: the run is gone`);
+      if (eventType === 'run_started' || eventType === 'step_started')
+        return new RunExpiredError(`${refused}: the run is gone`);
       return new WorkflowRunNotFoundError(runId);
     case 'WF409':
       return new EntityConflictError(`${refused}: ${message}`);

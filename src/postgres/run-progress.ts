@@ -76,18 +76,25 @@ export interface RunProgress {
   wakeSeq: number;
   /** ULID, without the prefix `wevt_`. */
   lastEventId: string | null;
+  /** Whether the event that should be there is not: the server crashed before it had flushed it. */
+  hasForgotten: boolean;
   /** Of holders of its lease, or of the job of one of its steps, since the last recorded result. */
   deaths: number;
 }
 
-/** Zeros for a run that does not exist yet. */
-export async function readProgress(pool: Pool, runId: string): Promise<RunProgress> {
+/**
+ * Zeros for a run that does not exist yet.
+ * @param known the id of an event (without `wevt_`) that the log should have
+ */
+export async function readProgress(pool: Pool, runId: string, known?: string): Promise<RunProgress> {
   const { rows } = await pool.query<RunProgress>(
-    `SELECT wake_seq AS "wakeSeq", deaths, last_event_id AS "lastEventId"
+    `SELECT wake_seq AS "wakeSeq", deaths, last_event_id AS "lastEventId",
+            $2::text IS NOT NULL AND NOT EXISTS (
+              SELECT FROM workflow.workflow_events WHERE id = 'wevt_' || $2) AS "hasForgotten"
      FROM workflow_engine.run_progress WHERE run_id = $1`,
-    [runId],
+    [runId, known ?? null],
   );
-  return rows[0] ?? { wakeSeq: 0, deaths: 0, lastEventId: null };
+  return rows[0] ?? { wakeSeq: 0, deaths: 0, lastEventId: null, hasForgotten: false };
 }
 
 /** How a run is left when there is nothing to do for it now. */

@@ -34,11 +34,12 @@ BEGIN
   INSERT INTO workflow.workflow_events (id, type, correlation_id, created_at, run_id, payload_cbor, spec_version)
   SELECT 'wevt_' || s.id, 'step_started', s.step, event.at, p_run, s.payload, p_spec
   FROM unnest(p_ids[n + 1:], p_steps[:p_start], p_start_payloads) AS s (id, step, payload) WHERE s.step = ANY (started);
-  UPDATE workflow_engine.run_progress
-  SET wake_seq = wake_seq + cardinality(created), last_event_id = p_ids[n + p_start] WHERE run_id = p_run;
   previous := event.previous;
   ids := p_ids;
-  last := p_ids[n + p_start];
+  SELECT coalesce(max(i.id), event.previous) INTO last FROM unnest(p_ids, p_steps || p_steps[:p_start]) AS i (id, step)
+  WHERE i.step = ANY (created);
+  UPDATE workflow_engine.run_progress
+  SET wake_seq = wake_seq + cardinality(created), last_event_id = last WHERE run_id = p_run;
   at := timezone('UTC', event.at);
 END $$;
 
@@ -66,6 +67,8 @@ BEGIN
   last := event.previous;
   at := timezone('UTC', event.at);
   FOR n IN 1..cardinality(p_steps) LOOP
+    -- of the row before
+    id := NULL; interruptions := NULL; attempt := NULL; name := NULL; input := NULL; created_at := NULL; started_at := NULL;
     SELECT s.status, ceil(extract(epoch FROM s.retry_after - timezone('UTC', now()))) INTO status, retry_seconds
     FROM workflow.workflow_steps s WHERE s.run_id = p_run AND s.step_id = p_steps[n] FOR UPDATE;
     IF status IN ('pending', 'running') AND coalesce(retry_seconds, 0) <= 0 THEN

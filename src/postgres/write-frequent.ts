@@ -4,7 +4,7 @@ import type { Scope } from '../runtime/scope.ts';
 import { createBatches } from './batches.ts';
 import { asEvent, encode, readEvents } from './event-rows.ts';
 import { frequentEvents, type EventContext } from './frequent-events.ts';
-import { completeSteps, createSteps, startSteps, type Of, type StepEvent } from './write-steps.ts';
+import { completeSteps, createSteps, startSteps, type AfterCommit, type Of, type StepEvent } from './write-steps.ts';
 
 export interface FrequentOptions {
   pool: Pool;
@@ -14,13 +14,18 @@ export interface FrequentOptions {
 }
 
 /** Runs a statement by itself, or in a transaction with what else belongs to the event. */
-export type Write = <T>(statement: (db: Pool | PoolClient) => Promise<T>) => Promise<T>;
+export type Write = <T>(statement: (db: Pool | PoolClient, committed: AfterCommit) => Promise<T>) => Promise<T>;
 
 /** Writes the events that every run and every step has: those of steps together, as they come. */
 export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptions) {
-  const creations = createBatches((items: StepEvent<'step_created'>[]) => createSteps(pool, items));
+  const creations = createBatches((items: StepEvent<'step_created'>[]) => createSteps(pool, items), {
+    // In the step, and in its event.
+    sizeOf: ({ event }) => 2 * bytesOf(event.eventData.input),
+  });
   const starts = createBatches((items: StepEvent<'step_started'>[]) => startSteps(pool, items));
-  const results = createBatches((items: StepEvent<'step_completed'>[]) => completeSteps(pool, items));
+  const results = createBatches((items: StepEvent<'step_completed'>[]) => completeSteps(pool, items, atOnce), {
+    sizeOf: ({ event }) => 2 * bytesOf(event.eventData.result),
+  });
 
   async function createRun(event: Of<'run_created'>, context: EventContext, write: Write): Promise<EventResult> {
     const { deploymentId, workflowName, input, executionContext } = event.eventData;
@@ -42,7 +47,7 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
       const creation = creationIn(event);
       if (codeOf(error) !== 'WF404' || !creation) throw error;
       // `start()` sends the creation and this message in parallel: either must work alone.
-      await createRun(creation, context, (statement) => statement(pool)).catch(ignoreExisting);
+      await createRun(creation, context, (statement) => statement(pool, atOnce)).catch(ignoreExisting);
       return frequentEvents.startRun(pool, context);
     });
     const events = await readEvents(pool, runId);
@@ -59,7 +64,7 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
   async function completeStep(item: StepEvent<'step_completed'>, write: Write | undefined): Promise<EventResult> {
     const { context } = item;
     if (!write) return resultOf(await results(context.runId, item));
-    const [written] = await write((db) => completeSteps(db, [item]));
+    const [written] = await write((db, committed) => completeSteps(db, [item], committed));
     return resultOf(written!);
   }
 
@@ -77,11 +82,21 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
     startRun,
     createStep: async (item: StepEvent<'step_created'>) =>
       resultOf(await creations(item.scope ?? item.context.runId, item)),
-    startStep: async (item: StepEvent<'step_started'>) =>
-      resultOf(await starts(`${item.context.runId} ${item.context.lease?.jobId} ${item.context.alone}`, item)),
+    startStep: async (item: StepEvent<'step_started'>) => resultOf(await starts(keyOfLease(item.context), item)),
     completeStep,
     completeRun,
   };
+}
+
+/** A statement by itself is committed when it answers. */
+export const atOnce: AfterCommit = (note) => note();
+
+function keyOfLease({ runId, lease, alone }: EventContext): string {
+  return [runId, lease?.jobId, lease?.retryCount, alone].join(' ');
+}
+
+function bytesOf(value: unknown): number {
+  return value instanceof Uint8Array ? value.byteLength : 0;
 }
 
 /** The creation that the first message of a run carries, should its own get lost. */

@@ -17,6 +17,9 @@ export interface StepEvent<Type extends 'step_created' | 'step_started' | 'step_
   scope: Scope | undefined;
 }
 
+/** Takes what is to be done once a transaction is committed: until then, nobody may remember what it wrote. */
+export type AfterCommit = (note: () => void) => void;
+
 /** What was written for an event, or why nothing was. */
 type Written = EventResult | Error;
 
@@ -24,9 +27,13 @@ type Written = EventResult | Error;
 export async function createSteps(db: Database, items: readonly StepEvent<'step_created'>[]): Promise<Written[]> {
   const { context, scope } = items[0]!;
   const { runId } = context;
-  const start = scope?.kind === 'replay' ? await scope.reserve(items.length) : 0;
+  const start = scope?.kind === 'replay' ? scope.reserve(items.length) : 0;
   const rows = items.map(({ event }) => rowOf(event));
-  const { ids, at, previous, last, ...written } = await frequentEvents.createSteps(db, context, rows, start);
+  const creating = frequentEvents.createSteps(db, context, rows, start).catch((error: unknown) => {
+    if (scope?.kind === 'replay') scope.giveBack(start);
+    throw error;
+  });
+  const { ids, at, previous, last, ...written } = await creating;
   const created = new Set(written.created);
   const started = new Set(written.started);
   const events = items.map(({ event }, n) => asEvent(event, runId, ids[n]!, at));
@@ -56,7 +63,11 @@ export async function startSteps(db: Database, items: readonly StepEvent<'step_s
 }
 
 /** Results of a run that come at the same moment, whoever has executed them. */
-export async function completeSteps(db: Database, items: readonly StepEvent<'step_completed'>[]): Promise<Written[]> {
+export async function completeSteps(
+  db: Database,
+  items: readonly StepEvent<'step_completed'>[],
+  committed: AfterCommit,
+): Promise<Written[]> {
   const { context } = items[0]!;
   const steps = items.map(({ event }) => ({
     stepId: event.correlationId,
@@ -69,7 +80,7 @@ export async function completeSteps(db: Database, items: readonly StepEvent<'ste
   );
   // A worker may execute steps of a run that it drives as well; all of them are in one log.
   const logs = new Set(items.map(({ scope }) => scope?.log));
-  for (const log of logs) log?.add(previous, eventsOf(results), last);
+  for (const log of logs) committed(() => log?.add(previous, eventsOf(results), last));
   return results;
 }
 

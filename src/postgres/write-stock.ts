@@ -7,6 +7,7 @@ import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { closeLostCalls } from './model-calls.ts';
 import { lockLease, lockRun, recordEvents } from './run-progress.ts';
+import type { AfterCommit } from './write-steps.ts';
 
 /** Nothing that a replay could observe: no reason to wake the run. */
 const UNOBSERVED = new Set(['step_started', 'step_retrying']);
@@ -29,7 +30,11 @@ export interface StockWriting {
 }
 
 /** Writes one of the less frequent events in the open transaction, as world-postgres does, in the order of the run's log. */
-export async function writeStock(client: PoolClient, writing: StockWriting): Promise<EventResult> {
+export async function writeStock(
+  client: PoolClient,
+  writing: StockWriting,
+  committed: AfterCommit,
+): Promise<EventResult> {
   const { stock, queueSchema, runId, event, params, scope, lease } = writing;
   const run = await lockRun(client, runId);
   if (lease && !(await lockLease(client, queueSchema, lease))) {
@@ -65,7 +70,9 @@ export async function writeStock(client: PoolClient, writing: StockWriting): Pro
     const movedTo = await recordEvents(client, runId, written);
     if (movedTo && result.event) result.event.createdAt = movedTo;
     // More than one, or none that is returned: the driver reads them.
-    if (result.event && order.ids.length === 1) scope?.log?.add(run.lastEventId, [result.event], order.last);
+    const { last } = order;
+    const { event: own } = result;
+    if (own && order.ids.length === 1) committed(() => scope?.log?.add(run.lastEventId, [own], last));
   }
   return result;
 }

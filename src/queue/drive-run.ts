@@ -28,6 +28,9 @@ const AFTER_OUTAGE_MS = 1_000;
 const REST_WHILE_EXECUTING = 3;
 const LONGEST_REST_MS = 10_000;
 
+/** One that waits for the database, or for something that will never be, is not to hold up those of other runs. */
+const REPLAY_PATIENCE_MS = 5_000;
+
 export interface DriverContext {
   pool: Pool;
   jobs: Jobs;
@@ -96,20 +99,27 @@ export async function driveRun(
   // Until a replay has succeeded, the first message may be all that there is of the run.
   let message = job;
 
-  /** Replays over all that there is now; undefined for a run that must not be driven here. */
+  /** Replays over all that there is now; undefined where the run is not to be driven here any more. */
   const replayNow = async () => {
-    const read = () => retryTransient(() => readProgress(pool, runId), POLL_INTERVAL_MS, lease.signal);
+    const read = () => retryTransient(() => readProgress(pool, runId, log.lastId), POLL_INTERVAL_MS, lease.signal);
     const progress = firstProgress ?? (await read());
     firstProgress = undefined;
     const mustRunAlone = !alone && mustBeAlone(progress.deaths);
-    // Whoever fetches it next gives it a process of its own.
-    if (mustRunAlone && !steps.executing) return undefined;
+    if (lease.signal.aborted || (mustRunAlone && !steps.executing)) return undefined;
+    if (progress.hasForgotten) {
+      log.forget();
+      steps.forgetCreated();
+    }
     // What others have written since, after the number: what this replay does not see is news.
     const isNews = log.run && log.lastId !== progress.lastEventId;
     if (isNews) log.load(await readEvents(pool, runId, log.lastId), progress.lastEventId);
-    const reserve = async (count: number) => (mustRunAlone || isOverdue() ? 0 : steps.reserve(count));
     const beganAt = performance.now();
-    const replay = await replayRun(runId, message, lease, { log, alone, reserve, createdSteps: steps.created });
+    let isReplaying = true;
+    const reserve = (count: number) => (!isReplaying || mustRunAlone || isOverdue() ? 0 : steps.reserve(count));
+    const { giveBack, created: createdSteps } = steps;
+    const replay = await replayRun(runId, message, lease, { log, alone, reserve, giveBack, createdSteps }).finally(
+      () => (isReplaying = false),
+    );
     const endedAt = performance.now();
     lastReplay = { endedAt, tookMs: endedAt - beganAt };
     return { progress, replay, mustRunAlone };
@@ -118,8 +128,10 @@ export async function driveRun(
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
     for (let ms = restMs(); ms > 0 && !lease.signal.aborted; ms = restMs()) await news.wait(ms);
-    const replayed = await replaySlots.use(replayNow);
+    const replayed = await replaySlots.use(REPLAY_PATIENCE_MS, replayNow);
+    if (lease.signal.aborted && !replayed) return false;
     if (!replayed) {
+      // Whoever fetches it next gives it a process of its own.
       await jobs.replace(lease, runId, message);
       return true;
     }
@@ -140,7 +152,7 @@ export async function driveRun(
     }
     await steps.forgetLost();
     if (!mustRunAlone) await steps.dispatch(replay.requestedSteps, replay.startedSteps);
-    steps.giveBackReserved();
+    steps.giveBack();
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
     // Somebody may be about to end a step: to take the run up again would cost as much as that replay.
@@ -166,7 +178,7 @@ export async function driveRun(
         if (!isTransient(error) || !steps.executing) throw error;
         await news.wait(AFTER_OUTAGE_MS);
       } finally {
-        steps.giveBackReserved();
+        steps.giveBack();
       }
     }
     if (!wasLost(lease)) await jobs.handBack(lease, runId, message);

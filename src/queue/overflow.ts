@@ -56,12 +56,13 @@ export function createOverflow({ slots, signal, alone, execute, share }: Overflo
       const kept = Math.floor((begun * KEEP_FOR_MS) / elapsedMs);
       const isKept = alone || signal.aborted || elapsedMs > TOO_LATE_MS;
       const excess = isKept ? [] : [...waiting.values()].slice(kept);
-      for (const { payload } of excess) waiting.delete(payload.stepId);
       if (excess.length > 0) await share(excess);
+      for (const { payload } of excess) waiting.delete(payload.stepId);
       lookedAt = performance.now();
       begun = 0;
     }
     waiting.clear();
+    draining = undefined;
   }
 
   return {
@@ -71,7 +72,7 @@ export function createOverflow({ slots, signal, alone, execute, share }: Overflo
     },
     add(step) {
       waiting.set(step.payload.stepId, step);
-      draining ??= drain().finally(() => (draining = undefined));
+      draining ??= drain();
     },
     settled: async () => draining,
   };

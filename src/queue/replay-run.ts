@@ -9,7 +9,7 @@ export interface Replay extends ReplayScope {
 }
 
 /** What a replay gets from its driver. */
-export type ReplayOptions = Partial<Pick<ReplayScope, 'log' | 'alone' | 'createdSteps' | 'reserve'>>;
+export type ReplayOptions = Partial<Pick<ReplayScope, 'log' | 'alone' | 'createdSteps' | 'reserve' | 'giveBack'>>;
 
 /** One replay of the run, and everything that it asked for. */
 export async function replayRun(
@@ -32,7 +32,8 @@ export function createReplayScope(runId: string, lease: Lease, options: ReplayOp
     lease,
     log: undefined,
     alone: false,
-    reserve: async () => 0,
+    reserve: () => 0,
+    giveBack: () => undefined,
     startedSteps: new Map(),
     ownEvents: 0,
     createdSteps: new Set(),

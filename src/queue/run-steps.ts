@@ -19,14 +19,16 @@ export interface RunSteps {
   /** Whether others may be executing one, or have it before them. */
   readonly queued: boolean;
   /** Reserves slots for steps that begin with their creation, at most `count`; `dispatch` uses them. */
-  reserve(count: number): Promise<number>;
+  reserve(count: number): number;
   /**
    * Executes them here, or sends them to the queue; the ones that are there already it leaves alone.
    * @param started those that have begun, in a reserved slot
    */
   dispatch(steps: readonly StepMessage[], started: ReadonlyMap<string, EventResult>): Promise<void>;
-  /** Gives back what was reserved and not used. */
-  giveBackReserved(): void;
+  /** Gives back what was reserved and not used; all of it, if no number is given. */
+  giveBack(count?: number): void;
+  /** The log was found to be another one: what came into being under this lease is not known any more. */
+  forgetCreated(): void;
   /**
    * Forgets steps whose jobs are gone without a result, so that they are dispatched again: nobody else
    * would miss them while the run is active. Looks every ten seconds.
@@ -117,20 +119,25 @@ export function createRunSteps(
       return queued.size > 0;
     },
 
-    async reserve(count) {
+    reserve(count) {
       let taken = 0;
-      while (taken < count && !signal.aborted && (await stepSlots.take(0))) taken += 1;
+      while (taken < count && !signal.aborted && stepSlots.tryTake()) taken += 1;
       reserved += taken;
       return taken;
     },
 
-    giveBackReserved() {
-      for (; reserved > 0; reserved -= 1) stepSlots.give();
+    giveBack(count = reserved) {
+      for (let n = Math.min(count, reserved); n > 0; n -= 1) {
+        reserved -= 1;
+        stepSlots.give();
+      }
     },
 
     async dispatch(steps, startedSteps) {
       const unfinished = new Set(steps.map(({ payload }) => payload.stepId));
-      for (const stepId of queued) if (!unfinished.has(stepId)) queued.delete(stepId);
+      // Should one be asked for again, it may be executed elsewhere.
+      for (const stepId of queued) if (!unfinished.has(stepId) && queued.delete(stepId)) created.delete(stepId);
+      const elsewhere: StepMessage[] = [];
       for (const step of steps) {
         const { stepId } = step.payload;
         const started = startedSteps.get(stepId);
@@ -140,12 +147,15 @@ export function createRunSteps(
         if (started) {
           reserved -= 1;
           begin(step, started);
-        } else if (mayBeElsewhere && !alone) await toQueue([step]);
+        } else if (mayBeElsewhere && !alone) elsewhere.push(step);
         else if (mayBeElsewhere && !(await jobs.takeQueuedStep(queues.steps, stepId)))
           await later(step, LOOK_AGAIN_SECONDS);
         else overflow.add(step);
       }
+      if (elsewhere.length > 0) await toQueue(elsewhere);
     },
+
+    forgetCreated: () => created.clear(),
 
     async forgetLost() {
       if (alone || queued.size === 0 || performance.now() - lookedForLost < LOST_STEPS_INTERVAL_MS) return false;

@@ -1,29 +1,32 @@
 export interface Slots {
+  /** Takes one if there is one. */
+  tryTake(): boolean;
   /** Takes one, in turn with whoever waits; false if there was none within `patienceMs`. */
-  take(patienceMs: number): Promise<boolean>;
+  take(patienceMs?: number): Promise<boolean>;
   /**
    * Takes one, and all others that are free, for what `find` finds, at most as much as it is told, and gives
    * back what it does not need. Finds nothing if there was none within `patienceMs`.
    */
   fill<T>(patienceMs: number, find: (count: number) => Promise<T[]>): Promise<T[]>;
-  /** Does something in one, however long that takes to get. */
-  use<T>(work: () => Promise<T>): Promise<T>;
+  /** Does something in one, however long that takes to get. What takes longer than `patienceMs` goes on without. */
+  use<T>(patienceMs: number, work: () => Promise<T>): Promise<T>;
   /** Gives one back. */
   give(): void;
 }
-
-const LOOK_AGAIN_MS = 60_000;
 
 /** How many things of a kind this process does at once. */
 export function createSlots(count: number): Slots {
   const waiting: (() => void)[] = [];
   let free = count;
 
+  const tryTake = () => {
+    if (free === 0) return false;
+    free -= 1;
+    return true;
+  };
+
   const take: Slots['take'] = (patienceMs) => {
-    if (free > 0) {
-      free -= 1;
-      return Promise.resolve(true);
-    }
+    if (tryTake()) return Promise.resolve(true);
     return new Promise((resolve) => {
       const begin = () => {
         clearTimeout(timer);
@@ -33,7 +36,7 @@ export function createSlots(count: number): Slots {
         waiting.splice(waiting.indexOf(begin), 1);
         resolve(false);
       };
-      const timer = setTimeout(leave, patienceMs);
+      const timer = patienceMs === undefined ? undefined : setTimeout(leave, patienceMs);
       waiting.push(begin);
     });
   };
@@ -45,6 +48,7 @@ export function createSlots(count: number): Slots {
   };
 
   return {
+    tryTake,
     take,
     async fill(patienceMs, find) {
       if (!(await take(patienceMs))) return [];
@@ -59,12 +63,19 @@ export function createSlots(count: number): Slots {
         for (let n = used; n < reserved; n += 1) give();
       }
     },
-    async use(work) {
-      while (!(await take(LOOK_AGAIN_MS)));
+    async use(patienceMs, work) {
+      await take();
+      let isTaken = true;
+      const giveBack = () => {
+        if (isTaken) give();
+        isTaken = false;
+      };
+      const timer = setTimeout(giveBack, patienceMs);
       try {
         return await work();
       } finally {
-        give();
+        clearTimeout(timer);
+        giveBack();
       }
     },
     give,

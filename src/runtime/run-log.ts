@@ -27,10 +27,13 @@ export interface RunLog {
   add(previous: string | null | undefined, events: readonly Event[], lastId: string): void;
   /** Takes all that is behind `lastId`; `upTo` was the run's last id before they were read. */
   load(events: readonly Event[], upTo?: string | null): void;
+  /** Forgets everything. */
+  forget(): void;
 }
 
 export function createRunLog(): RunLog {
-  const events: Event[] = [];
+  let events: Event[] = [];
+  let run: WorkflowRun | undefined;
   let lastId: string | undefined;
   let ended = false;
   let unfinished = 0;
@@ -43,8 +46,15 @@ export function createRunLog(): RunLog {
     }
   };
   return {
-    run: undefined,
-    events,
+    get run() {
+      return run;
+    },
+    set run(known) {
+      run = known;
+    },
+    get events() {
+      return events;
+    },
     get lastId() {
       return lastId;
     },
@@ -64,6 +74,13 @@ export function createRunLog(): RunLog {
       push(read.filter(({ eventId }) => idOf(eventId) > (lastId ?? '')));
       const last = idOf(read.at(-1)?.eventId ?? '');
       for (const id of [upTo ?? '', last]) if (id > (lastId ?? '')) lastId = id;
+    },
+    forget() {
+      events = [];
+      run = undefined;
+      lastId = undefined;
+      ended = false;
+      unfinished = 0;
     },
   };
 }

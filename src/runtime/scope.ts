@@ -27,7 +27,9 @@ export interface ReplayScope {
   /** Whether this process has nothing else to do. */
   alone: boolean;
   /** Reserves room for new steps, at most `count`, that begin in this process as soon as they are created. */
-  reserve(count: number): Promise<number>;
+  reserve(count: number): number;
+  /** Gives back room for steps that were not created. */
+  giveBack(count: number): void;
   /** Of the new steps, those that have begun: what their execution is to get for its `step_started`. */
   startedSteps: Map<string, EventResult>;
   /** Events that this replay wrote: its own, so they are no news to it. */

@@ -181,3 +181,23 @@ test('a job is replaced as a whole: when its successor cannot be sent, it is sti
 
   expect(await protocol.openJobs()).toEqual([{ state: 'active', due: true }]);
 });
+
+test('of two steps that begin in the same moment, the one that has a result is refused, and the other begins as itself', async () => {
+  const protocol = await createProtocol();
+  const driver = await fetchRun(protocol);
+  const steps = ['step_1', 'step_2', 'step_3'];
+  await Promise.all(steps.map((step) => driver.write(stepEvents.created(step))));
+  await driver.writeInStep('step_2', stepEvents.completed('step_2'));
+
+  const begun = await Promise.allSettled(steps.map((step) => driver.writeInStep(step, stepEvents.started(step))));
+
+  expect(begun.map((it) => (it.status === 'fulfilled' ? it.value.step?.stepId : it.status))).toEqual([
+    'step_1',
+    'rejected',
+    'step_3',
+  ]);
+  const started = await protocol.query<{ id: string }>(
+    `SELECT correlation_id AS id FROM workflow.workflow_events WHERE type = 'step_started' ORDER BY id`,
+  );
+  expect(started.map(({ id }) => id)).toEqual(['step_1', 'step_3']);
+});

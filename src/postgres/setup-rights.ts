@@ -52,7 +52,11 @@ export async function findMissingUse(client: ClientBase, queueSchema: string): P
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
        AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
-                AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))`,
+                AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
+     UNION ALL
+     SELECT DISTINCT format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO %I;', n.nspname, current_user)
+     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+     WHERE n.nspname = ANY ($1) AND NOT has_function_privilege(p.oid, 'EXECUTE')`,
     [schemasOf(queueSchema)],
   );
   return rows.map(({ statement }) => statement);

@@ -105,6 +105,8 @@ export interface Parking {
   delaySeconds: number | undefined;
   /** Whether it waits for steps that are in their queue. */
   awaitsSteps: boolean;
+  /** The last event that the driver knows (without `wevt_`). Should a crash have taken it, the number may lie. */
+  known?: string | undefined;
 }
 
 /**
@@ -114,13 +116,14 @@ export interface Parking {
 export async function recordPark(
   client: ClientBase,
   runId: string,
-  { seenSeq, delaySeconds, awaitsSteps }: Parking,
+  { seenSeq, delaySeconds, awaitsSteps, known }: Parking,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
     `UPDATE workflow_engine.run_progress
      SET seen_seq = $2, due_at = now() + make_interval(secs => $3), awaits_steps = $4
-     WHERE run_id = $1 AND wake_seq = $2`,
-    [runId, seenSeq, delaySeconds ?? null, awaitsSteps],
+     WHERE run_id = $1 AND wake_seq = $2
+       AND ($5::text IS NULL OR EXISTS (SELECT FROM workflow.workflow_events WHERE id = 'wevt_' || $5))`,
+    [runId, seenSeq, delaySeconds ?? null, awaitsSteps, known ?? null],
   );
   if (rowCount === 1) return true;
   const { rows } = await client.query('SELECT FROM workflow_engine.run_progress WHERE run_id = $1', [runId]);

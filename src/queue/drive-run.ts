@@ -159,7 +159,8 @@ export async function driveRun(
     if (!steps.executing && steps.queued && (await news.wait(restMs()))) return false;
     if (!steps.executing) {
       const { delaySeconds, requestedSteps } = replay;
-      return jobs.park(lease, runId, continuation, { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0 });
+      const parking = { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0, known: log.lastId };
+      return jobs.park(lease, runId, continuation, parking);
     }
     await waitForNews(seenSeq, replay.delaySeconds);
     return false;

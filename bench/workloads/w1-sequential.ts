@@ -18,8 +18,8 @@ export const w1: Workload = {
 
 /** Also what W6 measures, beside many others. */
 export async function measureSequential(session: Session, quick: boolean): Promise<Figures> {
-  const runs = quick ? 3 : 30;
-  for (let n = 0; n < (quick ? 1 : 10); n += 1) await session.run(RUN);
+  const runs = quick ? 3 : 50;
+  for (let n = 0; n < (quick ? 1 : 50); n += 1) await session.run(RUN);
   const used = await session.countUsage();
   const msPerStep: number[] = [];
   for (let n = 0; n < runs; n += 1) msPerStep.push((await session.run(RUN)) / STEPS);

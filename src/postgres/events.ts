@@ -10,7 +10,7 @@ import type { EventContext } from './frequent-events.ts';
 import type { HookAnswerParams } from './hook-answers.ts';
 import { closeModelCalls, type CallEnd } from './model-calls.ts';
 import { transaction } from './pool.ts';
-import { asWorldError } from './refusals.ts';
+import { asWorldError, saysRunEnded } from './refusals.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 import { atOnce, createFrequentWriter, type Write } from './write-frequent.ts';
@@ -79,7 +79,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const result = await recording
       .catch((cause: unknown) => {
         const error = asWorldError(cause, runId, event);
-        if (scope?.kind === 'replay' && RunExpiredError.is(error)) scope.ended = true;
+        if (saysRunEnded(cause, event) || RunExpiredError.is(error)) noteEnd(scope);
         throw error;
       })
       .finally(() => isPaidFor && unrecorded.delete(event.correlationId));
@@ -181,6 +181,12 @@ function answerFromMemory(scope: Scope | undefined, { eventType }: AnyEventReque
   scope.ended ||= ended;
   if (ended) throw new RunExpiredError(`run_started refused: ${run.runId} has ended`);
   return { run, events: [...events], hasMore: false, cursor: events.at(-1)?.eventId ?? null };
+}
+
+/** The status of a run decides, also where somebody has set it without an event: then the log does not tell. */
+function noteEnd(scope: Scope | undefined): void {
+  if (scope?.kind === 'replay') scope.ended = true;
+  scope?.log?.forget();
 }
 
 function noteStart(scope: StepScope, { step }: EventResult): void {

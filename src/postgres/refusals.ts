@@ -21,6 +21,12 @@ export class StepRefusal extends Error {
   }
 }
 
+/** Whether an event was refused because its run has ended. */
+export function saysRunEnded(error: unknown, { eventType }: AnyEventRequest): boolean {
+  const { code } = (error ?? {}) as { code?: string };
+  return code === 'WF410' || (code === 'WF409' && eventType !== 'run_created');
+}
+
 /** The error that the runtime, or the driver, expects where an event was refused; any other as it is. */
 export function asWorldError(error: unknown, runId: string, { eventType, correlationId }: AnyEventRequest): unknown {
   const refused = `${eventType} of ${correlationId ?? runId} refused`;

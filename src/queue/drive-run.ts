@@ -151,7 +151,7 @@ export async function driveRun(
       return true;
     }
     await steps.forgetLost();
-    if (!mustRunAlone) await steps.dispatch(replay.requestedSteps, replay.startedSteps);
+    if (!mustRunAlone && !replay.ended) await steps.dispatch(replay.requestedSteps, replay.startedSteps);
     steps.giveBack();
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;

@@ -6,6 +6,7 @@ import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/
 import { endStream } from '../streams/chunks.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { byDatabaseClock } from './event-times.ts';
+import { answerFromMemory, noteEnd, noteInScope } from './event-memory.ts';
 import type { EventContext } from './frequent-events.ts';
 import type { HookAnswerParams } from './hook-answers.ts';
 import { closeModelCalls, type CallEnd } from './model-calls.ts';
@@ -15,7 +16,7 @@ import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 import { atOnce, createFrequentWriter, type Write } from './write-frequent.ts';
 import type { AfterCommit } from './write-steps.ts';
-import { wakes, writeStock } from './write-stock.ts';
+import { writeStock } from './write-stock.ts';
 
 const ENDS_EXECUTION = new Set(['step_completed', 'step_failed', 'step_retrying']);
 
@@ -165,40 +166,4 @@ function endingWith(scope: Scope | undefined, { eventType }: AnyEventRequest): E
   const step = ENDS_EXECUTION.has(eventType) ? stepOf(scope) : undefined;
   const endsStreams = eventType !== 'step_retrying';
   return { streams: new Set(endsStreams ? step?.endingStreams : []), calls: new Map(step?.endedCalls) };
-}
-
-/** What needs no statement: the log that the driver keeps, and the beginning of a step that began with its creation. */
-function answerFromMemory(scope: Scope | undefined, { eventType }: AnyEventRequest): EventResult | undefined {
-  if (eventType === 'step_started' && scope?.kind === 'step' && scope.started) {
-    const { started } = scope;
-    scope.started = undefined;
-    scope.execution = 1;
-    noteStart(scope, started);
-    return started;
-  }
-  if (eventType !== 'run_started' || scope?.kind !== 'replay' || !scope.log?.run) return undefined;
-  const { run, events, ended } = scope.log;
-  scope.ended ||= ended;
-  if (ended) throw new RunExpiredError(`run_started refused: ${run.runId} has ended`);
-  return { run, events: [...events], hasMore: false, cursor: events.at(-1)?.eventId ?? null };
-}
-
-/** The status of a run decides, also where somebody has set it without an event: then the log does not tell. */
-function noteEnd(scope: Scope | undefined): void {
-  if (scope?.kind === 'replay') scope.ended = true;
-  scope?.log?.forget();
-}
-
-function noteStart(scope: StepScope, { step }: EventResult): void {
-  scope.attempt = step?.attempt ?? 0;
-  scope.beganAt = step?.startedAt?.getTime() ?? 0;
-}
-
-function noteInScope(scope: Scope | undefined, event: AnyEventRequest, result: EventResult): void {
-  if (scope?.kind === 'step' && event.eventType === 'step_started') noteStart(scope, result);
-  if (scope?.kind !== 'replay') return;
-  if (wakes(event, result)) scope.ownEvents += 1;
-  if (event.eventType === 'step_created') scope.createdSteps.add(event.correlationId);
-  scope.completed ||= event.eventType === 'run_completed';
-  scope.ended ||= scope.completed || event.eventType === 'run_failed';
 }

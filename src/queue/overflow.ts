@@ -71,6 +71,8 @@ export function createOverflow({ slots, signal, alone, execute, share }: Overflo
       return waiting.size;
     },
     add(step) {
+      // Nothing would take it out again.
+      if (signal.aborted) return;
       waiting.set(step.payload.stepId, step);
       draining ??= drain();
     },

@@ -1,9 +1,6 @@
 import type { ClientBase } from 'pg';
 import { JOB_LOCK_SEED } from './job-locks.ts';
 
-/** Twice, this far apart: a living worker that lost its session has its locks again by then. */
-const SEEN_AGAIN_AFTER_MS = 400;
-
 /** Locks are taken 0.2 s after the fetch, by those who hold the job for longer than that; a busy process is late. */
 const UNLOCKED_FOR = '1 second';
 
@@ -26,27 +23,12 @@ export interface OrphanedJob {
   runId: string;
 }
 
-export interface Orphanage {
-  look(client: ClientBase, jobPrefix: string, queueSchema: string): Promise<OrphanedJob[]>;
-}
-
-/** Remembers which jobs looked orphaned at the last look. */
-export function createOrphanage(): Orphanage {
-  let suspects = new Map<string, number>();
-  return {
-    async look(client, jobPrefix, queueSchema) {
-      const found = await findUnheldJobs(client, jobPrefix, queueSchema);
-      const now = performance.now();
-      const before = suspects;
-      const keyOf = ({ jobId, retryCount }: OrphanedJob) => `${jobId}:${retryCount}`;
-      suspects = new Map(found.map((job) => [keyOf(job), before.get(keyOf(job)) ?? now]));
-      return found.filter((job) => now - suspects.get(keyOf(job))! >= SEEN_AGAIN_AFTER_MS);
-    },
-  };
-}
-
-/** `<> ALL (ARRAY(…))`, because as NOT EXISTS the planner reads `pg_locks` for each job. */
-async function findUnheldJobs(client: ClientBase, jobPrefix: string, queueSchema: string): Promise<OrphanedJob[]> {
+/** Jobs that look orphaned at this moment. `<> ALL (ARRAY(…))`, because as NOT EXISTS the planner reads `pg_locks` for each job. */
+export async function findOrphanedJobs(
+  client: ClientBase,
+  jobPrefix: string,
+  queueSchema: string,
+): Promise<OrphanedJob[]> {
   const { rows } = await client.query<OrphanedJob>(
     `WITH queues AS (
        SELECT name FROM ${queueSchema}.queue WHERE starts_with(name, $1 || 'flows.') OR starts_with(name, $1 || 'steps.')

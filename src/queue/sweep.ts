@@ -1,9 +1,16 @@
 import type { Pool } from 'pg';
 import { transaction } from '../postgres/pool.ts';
 import { findForgottenRuns, type ForgottenRun } from './forgotten-runs.ts';
-import { createOrphanage, type OrphanedJob } from './orphaned-jobs.ts';
+import { findOrphanedJobs, type OrphanedJob } from './orphaned-jobs.ts';
+import { createSeenAgain } from './seen-again.ts';
 
 const SWEEP_INTERVAL_MS = 500;
+
+/** A living worker that lost its session has its locks again by then; a message that follows an event has been sent. */
+const SEEN_AGAIN_AFTER_MS = 400;
+
+/** Who starts hundreds at once takes seconds to send their messages. */
+const NEW_RUN_FORGOTTEN_AFTER_MS = 5_000;
 
 /** An arbitrary number; one worker at a time sweeps, per job prefix. */
 const SWEEP_LOCK = 7_205_759;
@@ -24,7 +31,14 @@ export interface SweepOptions {
 
 /** Looks for what everybody else has missed, or left behind when they died. Returns what stops it. */
 export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: SweepOptions): () => Promise<void> {
-  const orphanage = createOrphanage();
+  const runsSeenAgain = createSeenAgain<ForgottenRun>(
+    ({ runId }) => runId,
+    ({ isNew }) => (isNew ? NEW_RUN_FORGOTTEN_AFTER_MS : SEEN_AGAIN_AFTER_MS),
+  );
+  const jobsSeenAgain = createSeenAgain<OrphanedJob>(
+    ({ jobId, retryCount }) => `${jobId}:${retryCount}`,
+    () => SEEN_AGAIN_AFTER_MS,
+  );
   let lastLook = performance.now();
   let trustFrom = 0;
   let sweeping: Promise<void> | undefined;
@@ -51,8 +65,8 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
       lastLook = now;
       if (!lock.rows[0]?.ours) return undefined;
       return {
-        runs: await findForgottenRuns(client, jobPrefix, queueSchema),
-        jobs: now < trustFrom ? [] : await orphanage.look(client, jobPrefix, queueSchema),
+        runs: runsSeenAgain(await findForgottenRuns(client, jobPrefix, queueSchema)),
+        jobs: now < trustFrom ? [] : jobsSeenAgain(await findOrphanedJobs(client, jobPrefix, queueSchema)),
       };
     });
     if (!found) return;

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { findForgottenRuns } from '../../src/queue/forgotten-runs.ts';
-import { createOrphanage } from '../../src/queue/orphaned-jobs.ts';
+import { findOrphanedJobs } from '../../src/queue/orphaned-jobs.ts';
 import { createApplication } from '../support/application.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { insertParkedRuns } from '../support/runs.ts';
@@ -46,7 +46,6 @@ test('10,000 runs that are parked on hooks and timers cost the sweep no more tha
   const client = new Client({ connectionString: database.url });
   await client.connect();
   onTestFinished(() => client.end());
-  const orphanage = createOrphanage();
   const rowsRead = async () => {
     await client.query('SELECT pg_stat_force_next_flush()');
     const [read] = (
@@ -61,7 +60,7 @@ test('10,000 runs that are parked on hooks and timers cost the sweep no more tha
 
   for (let n = 0; n < 10; n += 1) {
     expect(await findForgottenRuns(client, 'workflow_', 'workflow_queue')).toEqual([]);
-    expect(await orphanage.look(client, 'workflow_', 'workflow_queue')).toEqual([]);
+    expect(await findOrphanedJobs(client, 'workflow_', 'workflow_queue')).toEqual([]);
   }
 
   const after = await rowsRead();

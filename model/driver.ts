@@ -63,6 +63,9 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
         it.at = it.known ? 'load' : 'drain';
       });
       break;
+    case 'fresh':
+      act('replays over what it knows', (_, it) => (it.at = 'write'));
+      break;
     case 'write': {
       const event = nextEvent(state, model, driver.saw);
       if (event) act(`writes ${event.type}`, (s, it) => writeEvent(s, model, it, event));
@@ -152,7 +155,7 @@ function goOn(state: State, model: Model, worker: Worker): void {
   }
   if (driver.at === 'write' && !nextEvent(state, model, driver.saw)) driver.at = driver.aborted ? 'read' : 'dispatch';
   if (driver.at === 'dispatch') dispatch(model, worker, driver);
-  if (driver.at === 'wait' && driver.news) driver.at = 'read';
+  if ((driver.at === 'wait' || driver.at === 'fresh') && driver.news) driver.at = 'read';
   if (driver.at === 'read') {
     driver.news = false;
     if (driver.aborted) driver.at = driver.aborted === 'stop' ? 'replace' : 'drain';

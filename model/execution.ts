@@ -1,5 +1,5 @@
 import { send } from './database.ts';
-import type { Driver, Model, State } from './state.ts';
+import { DONE, type Driver, type Model, type State } from './state.ts';
 import { claim, recordFailure, recordResult, willFail } from './steps.ts';
 
 /** A step in the driver's own process, under the run's lease. */
@@ -31,7 +31,18 @@ export function executionActions(
     act(`writes step_retrying of ${name}`, (s, it) =>
       !it.aborted && recordFailure(s, model, step, it.lease) ? (it.executing[step] = 'requeue') : lost(it),
     );
-  else if (at === 'run') act(`writes the result of ${name}`, (s, it) => (recordResult(s, model, step), end(it)));
+  else if (at === 'run') {
+    act(`writes the result of ${name}`, (s, it) => (recordResult(s, model, step), end(it)));
+    const rests = driver.at === 'wait' || driver.at === 'fresh';
+    const sawAll = state.wakeSeq === driver.seen || model.without.has('nothing-between');
+    if (rests && sawAll && !driver.news && !driver.aborted)
+      act(`writes the result of ${name}, and knows that the log has nothing else that is new`, (s, it) => {
+        if (!recordResult(s, model, step)) return end(it);
+        it.executing[step] = '';
+        it.saw.steps[step] = DONE;
+        Object.assign(it, { at: 'fresh', seen: s.wakeSeq });
+      });
+  }
   if (at === 'requeue') act(`sends ${name} to the step queue`, (s, it) => (sendStep(s, model, it, step), end(it)));
 }
 

@@ -14,6 +14,7 @@ export const RULES = {
   'number-with-event': 'wake_seq rises in the transaction of the event',
   'number-before-log': 'the driver reads wake_seq before it loads the log',
   'own-events': 'the driver counts its own events, and never adopts the number that an update returns',
+  'nothing-between': 'the driver goes on without reading only after a result of its own before which nothing was new',
   'park-check': 'no park when wake_seq is not the number seen',
   'wake-loop': 'a wake that finds a job makes it due, or finds it active',
   'wake-step': 'whoever recorded a result under the lease of a step job wakes the run',

@@ -66,7 +66,7 @@ type Aborted = '' | 'lost' | 'stop';
 /** `claim`: about to write step_started. `requeue`: about to send the step to its queue. */
 type Execution = '' | 'claim' | 'run' | 'requeue';
 
-/** `at` names its next transaction; `drain` waits for its last executions. */
+/** `at` names its next transaction; `fresh`: it knows the whole log, `drain`: it waits for its last executions. */
 export interface Driver {
   at:
     | 'read'
@@ -77,6 +77,7 @@ export interface Driver {
     | 'finish'
     | 'dispatch'
     | 'wait'
+    | 'fresh'
     | 'park'
     | 'replace'
     | 'resend'
@@ -84,7 +85,7 @@ export interface Driver {
     | 'wake';
   lease: Lease;
   aborted: Aborted;
-  /** wake_seq as read, and one for each own event. */
+  /** wake_seq as read, or of an own result before which nothing was new, and one for each own event. */
   seen: number;
   saw: Log;
   ended: boolean;

@@ -64,9 +64,13 @@ BEGIN
   at := now();
 END $$;
 
+-- with the whole log, of which nothing is missing then, and the number that belongs to it
 CREATE FUNCTION workflow_engine.start_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
-  IN p_spec integer, OUT started boolean, OUT started_at timestamptz
+  IN p_spec integer
+) RETURNS TABLE (
+  started boolean, started_at timestamptz, wake_seq integer, id text, type text, correlation_id text,
+  created_at timestamptz, payload jsonb, payload_cbor bytea, spec_version integer
 ) LANGUAGE plpgsql AS $$
 DECLARE
   event record;
@@ -79,12 +83,17 @@ BEGIN
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF run_status NOT IN ('pending', 'running') THEN RAISE SQLSTATE 'WF410' USING MESSAGE = run_status; END IF;
   started := run_status = 'pending';
-  IF NOT started THEN RETURN; END IF;
-  started_at := timezone('UTC', event.at);
-  UPDATE workflow.workflow_runs SET status = 'running', started_at = event.at, updated_at = event.at WHERE id = p_run;
-  INSERT INTO workflow.workflow_events (id, type, created_at, run_id, spec_version)
-  VALUES ('wevt_' || p_id, 'run_started', event.at, p_run, p_spec);
-  UPDATE workflow_engine.run_progress SET wake_seq = wake_seq + 1, last_event_id = p_id WHERE run_id = p_run;
+  IF started THEN
+    started_at := timezone('UTC', event.at);
+    UPDATE workflow.workflow_runs r SET status = 'running', started_at = event.at, updated_at = event.at WHERE r.id = p_run;
+    INSERT INTO workflow.workflow_events (id, type, created_at, run_id, spec_version)
+    VALUES ('wevt_' || p_id, 'run_started', event.at, p_run, p_spec);
+    UPDATE workflow_engine.run_progress p SET wake_seq = p.wake_seq + 1, last_event_id = p_id WHERE p.run_id = p_run;
+  END IF;
+  RETURN QUERY
+    SELECT start_run.started, start_run.started_at, p.wake_seq, e.id::text, e.type::text, e.correlation_id::text,
+           timezone('UTC', e.created_at), e.payload, e.payload_cbor, e.spec_version
+    FROM workflow_engine.run_progress p JOIN workflow.workflow_events e USING (run_id) WHERE p.run_id = p_run ORDER BY e.id;
 END $$;
 
 CREATE FUNCTION workflow_engine.complete_run(

@@ -36,7 +36,7 @@ export function eventIds(count: number): string[] {
   return Array.from({ length: count }, () => nextId(now));
 }
 
-interface EventRow {
+export interface EventRow {
   id: string;
   type: string;
   correlation_id: string | null;
@@ -53,6 +53,10 @@ export async function readEvents(client: ClientBase | Pool, runId: string, after
      FROM workflow.workflow_events WHERE run_id = $1 AND id > $2 ORDER BY id`,
     [runId, PREFIX + after],
   );
+  return asEvents(rows, runId);
+}
+
+export function asEvents(rows: readonly EventRow[], runId: string): Event[] {
   return rows.map((row) => {
     const event = {
       eventType: row.type,

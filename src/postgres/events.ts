@@ -80,6 +80,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const result = await recording
       .catch((cause: unknown) => {
         const error = asWorldError(cause, runId, event);
+        scope?.log?.doubt();
         if (saysRunEnded(cause, event) || RunExpiredError.is(error)) noteEnd(scope);
         throw error;
       })

@@ -1,7 +1,7 @@
 import type { ClientBase, Pool } from 'pg';
 import type { Lease } from '../runtime/scope.ts';
 import { ALONE_AFTER_DEATHS } from './deaths.ts';
-import { eventIds } from './event-rows.ts';
+import { eventIds, type EventRow } from './event-rows.ts';
 
 type Queryable = ClientBase | Pool;
 type Bytes = Buffer | null;
@@ -39,6 +39,15 @@ export interface NewStep {
   input: Bytes;
   payload: Bytes;
   startPayload: Bytes;
+}
+
+/** With each event of the run's log. */
+export interface StartedRun extends EventRow {
+  /** False if the run was started before: then nothing was written. */
+  started: boolean;
+  started_at: Date;
+  /** Of the log. */
+  wake_seq: number;
 }
 
 interface CreatedSteps extends Written {
@@ -85,14 +94,9 @@ export const frequentEvents = {
     return callOnce<{ id: string; at: Date }>(db, 'create_run', values);
   },
 
-  /** `started` is false if the run was started before: then nothing was written. */
+  /** Answers with the whole log. */
   startRun: (db: Queryable, context: EventContext) =>
-    callOnce<{ started: boolean; started_at: Date }>(db, 'start_run', [
-      context.runId,
-      eventIds(1)[0],
-      ...fence(context),
-      context.specVersion,
-    ]),
+    call<StartedRun>(db, 'start_run', [context.runId, eventIds(1)[0], ...fence(context), context.specVersion]),
 
   /** Creates steps, and starts the first `start` of them, unless workers died of the run. */
   createSteps: (db: Queryable, context: EventContext, steps: readonly NewStep[], start: number) => {

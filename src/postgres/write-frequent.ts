@@ -2,7 +2,7 @@ import type { Event, EventResult, WorkflowRun } from '@workflow/world';
 import type { Pool, PoolClient } from 'pg';
 import type { Scope } from '../runtime/scope.ts';
 import { createBatches } from './batches.ts';
-import { asEvent, encode, readEvents } from './event-rows.ts';
+import { asEvent, asEvents, encode } from './event-rows.ts';
 import { frequentEvents, type EventContext } from './frequent-events.ts';
 import { completeSteps, createSteps, startSteps, type AfterCommit, type Of, type StepEvent } from './write-steps.ts';
 
@@ -43,19 +43,20 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
   /** Also for a run that was started before: its whole log comes with it. */
   async function startRun(event: Of<'run_started'>, context: EventContext, scope?: Scope): Promise<EventResult> {
     const { runId } = context;
-    const { started, started_at } = await frequentEvents.startRun(pool, context).catch(async (error: unknown) => {
+    const log = scope?.kind === 'replay' ? scope.log : undefined;
+    const load = log?.read();
+    const rows = await frequentEvents.startRun(pool, context).catch(async (error: unknown) => {
       const creation = creationIn(event);
       if (codeOf(error) !== 'WF404' || !creation) throw error;
       // `start()` sends the creation and this message in parallel: either must work alone.
       await createRun(creation, context, (statement) => statement(pool, atOnce)).catch(ignoreExisting);
       return frequentEvents.startRun(pool, context);
     });
-    const events = await readEvents(pool, runId);
+    const { started, started_at, wake_seq } = rows[0]!;
+    const events = asEvents(rows, runId);
     const run = runOf(events, started_at) ?? (await readRun(runId));
-    if (scope?.kind === 'replay' && scope.log) {
-      scope.log.run = run;
-      scope.log.load(events);
-    }
+    load?.(events, wake_seq);
+    if (log) log.run = run;
     const own = started && events.find(({ eventType }) => eventType === 'run_started');
     return { ...(own && { event: own }), run, events, hasMore: false, cursor: events.at(-1)?.eventId ?? null };
   }

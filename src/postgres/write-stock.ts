@@ -7,10 +7,8 @@ import { writeOnlyAnswer, type HookAnswerParams } from './hook-answers.ts';
 import { joinTransaction } from './joined-pool.ts';
 import { closeLostCalls } from './model-calls.ts';
 import { lockLease, lockRun, recordEvents } from './run-progress.ts';
+import { isObserved } from '../runtime/run-log.ts';
 import type { AfterCommit } from './write-steps.ts';
-
-/** Nothing that a replay could observe: no reason to wake the run. */
-const UNOBSERVED = new Set(['step_started', 'step_retrying']);
 
 /** What was executed has ended by itself. */
 const RESULTS = new Set(['step_failed', 'step_retrying', 'wait_completed']);
@@ -79,5 +77,5 @@ export async function writeStock(
 
 /** Whether a replay of the run could observe the event that was written. */
 export function wakes(event: AnyEventRequest, result: EventResult): boolean {
-  return result.event !== undefined && !UNOBSERVED.has(event.eventType);
+  return result.event !== undefined && isObserved(event);
 }

@@ -1,7 +1,6 @@
 import type { Pool } from 'pg';
-import { readEvents } from '../postgres/event-rows.ts';
 import { readProgress, type RunProgress } from '../postgres/run-progress.ts';
-import { isTransient, retryTransient } from '../postgres/transient.ts';
+import { isTransient } from '../postgres/transient.ts';
 import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
 import { createRunLog } from '../runtime/run-log.ts';
@@ -11,7 +10,9 @@ import type { Jobs } from './jobs.ts';
 import { wasLost } from './leases.ts';
 import type { JobData } from './messages.ts';
 import type { Report, Trace } from './report.ts';
+import { createRunReader } from './read-run.ts';
 import { replayRun } from './replay-run.ts';
+import { createRest } from './rest.ts';
 import { createRunSteps } from './run-steps.ts';
 import type { RunWatch } from './run-watch.ts';
 import type { Slots } from './slots.ts';
@@ -23,10 +24,6 @@ const HAND_OVER_AFTER_MS = 3_600_000;
 const POLL_INTERVAL_MS = 3_000;
 
 const AFTER_OUTAGE_MS = 1_000;
-
-/** As long as the last replay took, times this. */
-const REST_WHILE_EXECUTING = 3;
-const LONGEST_REST_MS = 10_000;
 
 /** One that waits for the database, or for something that will never be, is not to hold up those of other runs. */
 const REPLAY_PATIENCE_MS = 5_000;
@@ -70,6 +67,16 @@ export async function driveRun(
 
   const log = createRunLog();
   const steps = createRunSteps(runId, lease, context, log, news.announce);
+  const readRun = createRunReader({
+    pool,
+    runId,
+    log,
+    signal: lease.signal,
+    pollIntervalMs,
+    firstProgress,
+    onForgotten: steps.forgetCreated,
+  });
+  const rest = createRest(steps);
   const isOverdue = () => performance.now() - startedAt > HAND_OVER_AFTER_MS;
 
   /** Until there is something to replay for. `dueInSeconds`: the next timer of the run. */
@@ -77,6 +84,7 @@ export async function driveRun(
     const dueAt = performance.now() + dueInSeconds * 1_000;
     for (;;) {
       if (await news.wait(Math.min(pollIntervalMs, Math.max(0, dueAt - performance.now())))) return;
+      log.doubt();
       if (performance.now() >= dueAt || lease.signal.aborted) return;
       const now = await readProgress(pool, runId).catch(() => undefined);
       if (now && now.wakeSeq !== seenSeq) return;
@@ -84,35 +92,14 @@ export async function driveRun(
     }
   };
 
-  let lastReplay = { endedAt: 0, tookMs: 0 };
-
-  /**
-   * For how long the next replay has to wait. Steps that end one after the other share one: with many of
-   * them pending, a replay takes longer than all of their results.
-   */
-  const restMs = () => {
-    const factor = steps.executing ? REST_WHILE_EXECUTING : steps.queued ? 1 : 0;
-    const rest = Math.min(factor * lastReplay.tookMs, LONGEST_REST_MS);
-    return Math.max(0, lastReplay.endedAt + rest - performance.now());
-  };
-
   // Until a replay has succeeded, the first message may be all that there is of the run.
   let message = job;
 
   /** Replays over all that there is now; undefined where the run is not to be driven here any more. */
   const replayNow = async () => {
-    const read = () => retryTransient(() => readProgress(pool, runId, log.lastId), POLL_INTERVAL_MS, lease.signal);
-    const progress = firstProgress ?? (await read());
-    firstProgress = undefined;
-    const mustRunAlone = !alone && mustBeAlone(progress.deaths);
+    const { wakeSeq, deaths } = await readRun();
+    const mustRunAlone = !alone && mustBeAlone(deaths);
     if (lease.signal.aborted || (mustRunAlone && !steps.executing)) return undefined;
-    if (progress.hasForgotten) {
-      log.forget();
-      steps.forgetCreated();
-    }
-    // What others have written since, after the number: what this replay does not see is news.
-    const isNews = log.run && log.lastId !== progress.lastEventId;
-    if (isNews) log.load(await readEvents(pool, runId, log.lastId), progress.lastEventId);
     const beganAt = performance.now();
     let isReplaying = true;
     const reserve = (count: number) => (!isReplaying || mustRunAlone || isOverdue() ? 0 : steps.reserve(count));
@@ -120,14 +107,16 @@ export async function driveRun(
     const replay = await replayRun(runId, message, lease, { log, alone, reserve, giveBack, createdSteps }).finally(
       () => (isReplaying = false),
     );
-    const endedAt = performance.now();
-    lastReplay = { endedAt, tookMs: endedAt - beganAt };
-    return { progress, replay, mustRunAlone };
+    rest.replayed(beganAt);
+    const seenSeq = wakeSeq + replay.ownEvents;
+    // Of a step that has ended meanwhile, nobody knows whether the replay saw it.
+    if (log.wakeSeq !== seenSeq) log.doubt();
+    return { seenSeq, replay, mustRunAlone };
   };
 
   /** One replay and what follows from it; true when the run was given back. */
   const turn = async (): Promise<boolean> => {
-    for (let ms = restMs(); ms > 0 && !lease.signal.aborted; ms = restMs()) await news.wait(ms);
+    for (let ms = rest.ms(); ms > 0 && !lease.signal.aborted; ms = rest.ms()) await news.wait(ms);
     const replayed = await replaySlots.use(REPLAY_PATIENCE_MS, replayNow);
     if (lease.signal.aborted && !replayed) return false;
     if (!replayed) {
@@ -135,8 +124,7 @@ export async function driveRun(
       await jobs.replace(lease, runId, message);
       return true;
     }
-    const { progress, replay, mustRunAlone } = replayed;
-    const seenSeq = progress.wakeSeq + replay.ownEvents;
+    const { seenSeq, replay, mustRunAlone } = replayed;
     if (replay.ended) {
       steps.abort();
       if (log.unfinished || !log.run) await jobs.removeQueuedSteps(queues.steps, runId);
@@ -156,11 +144,13 @@ export async function driveRun(
     message = replay.again ? { ...continuation, payload: replay.again } : continuation;
     if (replay.again || replay.delaySeconds === 0) return false;
     // Somebody may be about to end a step: to take the run up again would cost as much as that replay.
-    if (!steps.executing && steps.queued && (await news.wait(restMs()))) return false;
+    if (!steps.executing && steps.queued && (await news.wait(rest.ms()))) return false;
     if (!steps.executing) {
       const { delaySeconds, requestedSteps } = replay;
       const parking = { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0, known: log.lastId };
-      return jobs.park(lease, runId, continuation, parking);
+      const isParked = await jobs.park(lease, runId, continuation, parking);
+      if (!isParked) log.doubt();
+      return isParked;
     }
     await waitForNews(seenSeq, replay.delaySeconds);
     return false;
@@ -168,7 +158,10 @@ export async function driveRun(
 
   // An event that is refused can tell before the next refresh of the lease does.
   let refused = false;
-  const stopListening = context.onWake(runId, news.announce);
+  const stopListening = context.onWake(runId, () => {
+    log.doubt();
+    news.announce();
+  });
   lease.signal.addEventListener('abort', news.announce);
   try {
     while (!lease.signal.aborted) {
@@ -177,6 +170,7 @@ export async function driveRun(
       } catch (error) {
         // While steps are being executed, a moment without the database is no reason to give the run back.
         if (!isTransient(error) || !steps.executing) throw error;
+        log.doubt();
         await news.wait(AFTER_OUTAGE_MS);
       } finally {
         steps.giveBack();

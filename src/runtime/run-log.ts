@@ -1,6 +1,7 @@
 import type { Event, WorkflowRun } from '@workflow/world';
 
 const ENDS = new Set(['run_completed', 'run_failed', 'run_cancelled']);
+const UNOBSERVED = new Set(['step_started', 'step_retrying']);
 const RESULTS = new Set(['step_completed', 'step_failed']);
 
 /**
@@ -13,20 +14,27 @@ export interface RunLog {
   readonly events: readonly Event[];
   /** Up to this id (without `wevt_`) nothing is missing. */
   readonly lastId: string | undefined;
+  /** The `wake_seq` that belongs to it, or an earlier one; undefined if something may be missing. */
+  readonly wakeSeq: number | undefined;
   /** Whether the run has ended. */
   readonly ended: boolean;
   /** Whether there are steps without a result. */
   readonly unfinished: boolean;
   /**
    * Takes events that were written here, in one transaction. If others were written between what is known and
-   * these, they are left for the next `load`: the events of one run come one after the other, so what came
+   * these, they are left for the next reading: the events of one run come one after the other, so what came
    * before these tells.
    * @param previous the run's last id before them
    * @param lastId the run's last id now
    */
   add(previous: string | null | undefined, events: readonly Event[], lastId: string): void;
-  /** Takes all that is behind `lastId`; `upTo` was the run's last id before they were read. */
-  load(events: readonly Event[], upTo?: string | null): void;
+  /**
+   * Begins to read all that is behind `lastId`.
+   * @returns takes it; `wakeSeq` and `upTo`, the run's last id, are those before the events were read
+   */
+  read(): (events: readonly Event[], wakeSeq: number, upTo?: string | null) => void;
+  /** Something may be missing: what is being read at the moment may not have it either. */
+  doubt(): void;
   /** Forgets everything. */
   forget(): void;
 }
@@ -37,6 +45,12 @@ export function createRunLog(): RunLog {
   let lastId: string | undefined;
   let ended = false;
   let unfinished = 0;
+  let wakeSeq: number | undefined;
+  let doubts = 0;
+  const doubt = () => {
+    doubts += 1;
+    wakeSeq = undefined;
+  };
   const push = (more: readonly Event[]) => {
     events.push(...more);
     for (const { eventType } of more) {
@@ -58,6 +72,9 @@ export function createRunLog(): RunLog {
     get lastId() {
       return lastId;
     },
+    get wakeSeq() {
+      return wakeSeq;
+    },
     get ended() {
       return ended;
     },
@@ -65,17 +82,24 @@ export function createRunLog(): RunLog {
       return unfinished > 0;
     },
     add(previous, written, last) {
-      if ((previous ?? undefined) !== lastId) return;
+      if ((previous ?? undefined) !== lastId) return doubt();
       push(written);
       lastId = last;
+      if (wakeSeq !== undefined) wakeSeq += written.filter(isObserved).length;
     },
-    load(read, upTo) {
-      // Some may have been added while they were read.
-      push(read.filter(({ eventId }) => idOf(eventId) > (lastId ?? '')));
-      const last = idOf(read.at(-1)?.eventId ?? '');
-      for (const id of [upTo ?? '', last]) if (id > (lastId ?? '')) lastId = id;
+    read() {
+      const doubtsBefore = doubts;
+      return (read, numberBefore, upTo) => {
+        wakeSeq = doubts === doubtsBefore ? numberBefore : undefined;
+        // Some may have been added while they were read.
+        push(read.filter(({ eventId }) => idOf(eventId) > (lastId ?? '')));
+        const last = idOf(read.at(-1)?.eventId ?? '');
+        for (const id of [upTo ?? '', last]) if (id > (lastId ?? '')) lastId = id;
+      };
     },
+    doubt,
     forget() {
+      doubt();
       events = [];
       run = undefined;
       lastId = undefined;
@@ -83,6 +107,11 @@ export function createRunLog(): RunLog {
       unfinished = 0;
     },
   };
+}
+
+/** Whether it is something to replay for. */
+export function isObserved({ eventType }: Pick<Event, 'eventType'>): boolean {
+  return !UNOBSERVED.has(eventType);
 }
 
 function idOf(eventId: string): string {

@@ -18,6 +18,7 @@ const GOES_WRONG: Record<Rule, [scenario: string, broken: string]> = {
   'number-with-event': ['hook or timer', 'a run was parked over an event that its driver had not seen'],
   'number-before-log': ['hook or timer', 'a run was parked over an event that its driver had not seen'],
   'own-events': ['hook or timer', 'a run was parked over an event that its driver had not seen'],
+  'nothing-between': ['two steps', 'a run was parked over an event that its driver had not seen'],
   'park-check': ['hook or timer', 'a run was parked over an event that its driver had not seen'],
   'wake-loop': ['hook or timer', 'nothing has died, and yet the run waits for the sweep, or its hook for a timer'],
   'wake-step': ['two steps', 'nothing has died, and yet the run waits for the sweep, or its hook for a timer'],

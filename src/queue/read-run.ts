@@ -1,0 +1,50 @@
+import type { Pool } from 'pg';
+import { readEvents } from '../postgres/event-rows.ts';
+import { readProgress, type RunProgress } from '../postgres/run-progress.ts';
+import { retryTransient } from '../postgres/transient.ts';
+import type { RunLog } from '../runtime/run-log.ts';
+
+const PATIENCE_MS = 3_000;
+
+export interface RunReaderOptions {
+  pool: Pool;
+  runId: string;
+  log: RunLog;
+  /** Fires when the run is not ours any more. */
+  signal: AbortSignal;
+  /** How long a driver may go on without looking whether others have written something. */
+  pollIntervalMs: number;
+  /** Of a moment ago. */
+  firstProgress: RunProgress | undefined;
+  /** The log was found to be another one: a crash of the server has taken what was not flushed. */
+  onForgotten(): void;
+}
+
+/**
+ * Brings a driver's log up to date before each replay. Not after a result of its own, before which nothing was
+ * new: that has told what there is (rule `nothing-between` of the model), and has ended the counting of deaths.
+ * @returns the `wake_seq` of which the log misses nothing: what the replay does not see is news
+ */
+export function createRunReader(options: RunReaderOptions): () => Promise<Pick<RunProgress, 'wakeSeq' | 'deaths'>> {
+  const { pool, runId, log, signal, pollIntervalMs, onForgotten } = options;
+  let { firstProgress } = options;
+  let lookAgainAt = 0;
+  return async () => {
+    if (log.wakeSeq !== undefined && performance.now() < lookAgainAt) return { wakeSeq: log.wakeSeq, deaths: 0 };
+    let load = log.read();
+    const read = () => retryTransient(() => readProgress(pool, runId, log.lastId), PATIENCE_MS, signal);
+    const progress = firstProgress ?? (await read());
+    firstProgress = undefined;
+    lookAgainAt = performance.now() + pollIntervalMs;
+    const { wakeSeq, lastEventId, hasForgotten } = progress;
+    if (hasForgotten) {
+      log.forget();
+      onForgotten();
+      load = log.read();
+    }
+    // The number before the events.
+    const isNews = log.lastId !== lastEventId;
+    if (log.run) load(isNews ? await readEvents(pool, runId, log.lastId) : [], wakeSeq, lastEventId);
+    return progress;
+  };
+}

@@ -16,13 +16,12 @@ export function startDriver(state: State, model: Model, worker: Worker): void {
   if (!lease) return;
   const none = () => Array<boolean>(model.steps).fill(false);
   worker.driver = {
-    at: 'read',
+    at: 'open',
     lease,
     aborted: '',
     seen: 0,
     saw: { steps: Array<number>(model.steps).fill(ABSENT), hook: ABSENT, timer: ABSENT },
     ended: false,
-    known: false,
     completed: false,
     created: none(),
     queued: none(),
@@ -48,21 +47,21 @@ export function driverActions(state: State, model: Model, driver: Driver): Actio
     act('refreshes its lease, and learns that it is gone', (_, it) => (it.aborted = 'lost'));
 
   switch (driver.at) {
+    case 'open':
+      // run_started, and the log with the number that belongs to it.
+      act('opens the run', (s, it) => {
+        if (!mayWrite(model, it)) it.at = 'drain';
+        else Object.assign(it, { seen: s.wakeSeq, saw: observe(s.log), ended: s.ended, at: 'write' });
+      });
+      break;
     case 'read':
     case 'load': {
       const readsNumber = (driver.at === 'read') !== model.without.has('number-before-log');
-      const next = driver.at === 'load' ? 'write' : driver.known ? 'load' : 'begin';
+      const next = driver.at === 'load' ? 'write' : 'load';
       if (readsNumber) act('reads wake_seq', (s, it) => Object.assign(it, { seen: s.wakeSeq, at: next }));
       else act('loads the log', (s, it) => Object.assign(it, { saw: observe(s.log), ended: s.ended, at: next }));
       break;
     }
-    case 'begin':
-      // The runtime writes run_started with every replay; the driver answers all but its first from memory.
-      act('writes run_started', (_, it) => {
-        it.known = mayWrite(model, it);
-        it.at = it.known ? 'load' : 'drain';
-      });
-      break;
     case 'fresh':
       act('replays over what it knows', (_, it) => (it.at = 'write'));
       break;

@@ -11,7 +11,7 @@ interface NewEvent {
 /** What a replay over `saw` writes first. */
 export function nextEvent(state: State, model: Model, saw: Log): NewEvent | undefined {
   const step = saw.steps.indexOf(ABSENT);
-  if (step >= 0)
+  if (step >= 0 && !(model.sequence && step > 0 && saw.steps[step - 1] !== DONE))
     return {
       type: `step_created of step ${step + 1}`,
       change: (log) => (log.steps[step] = CREATED),

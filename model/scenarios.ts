@@ -3,6 +3,7 @@ import type { Scenario } from './state.ts';
 const NOTHING = {
   starting: false,
   steps: 0,
+  sequence: false,
   failing: false,
   hook: false,
   timer: false,
@@ -15,7 +16,7 @@ const NOTHING = {
   truncates: 0,
 };
 
-/** Small enough to be searched in seconds; every rule has its counter-example in one of them. */
+/** Small enough to be searched in seconds; nearly every rule has its counter-example in one of them. */
 export const SMALL: readonly Scenario[] = [
   { ...NOTHING, name: 'hook or timer', hook: true, timer: true, race: true, crashes: 1 },
   { ...NOTHING, name: 'step, lapse', steps: 1, lapses: 1 },
@@ -34,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { ...NOTHING, name: 'failing step, lapse', steps: 1, failing: true, lapses: 1 },
   { ...NOTHING, name: 'failing step, stop', steps: 1, failing: true, stops: 1 },
   { ...NOTHING, name: 'two steps, crash', steps: 2, crashes: 1 },
+  { ...NOTHING, name: 'one step after another, lapse', steps: 2, sequence: true, lapses: 1 },
   { ...NOTHING, name: 'step and hook, crash', steps: 1, hook: true, crashes: 1 },
   { ...NOTHING, name: 'step, lost jobs', steps: 1, truncates: 1 },
   { ...NOTHING, name: 'one worker, lost jobs', workers: 1, steps: 1, failing: true, truncates: 1 },

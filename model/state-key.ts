@@ -13,8 +13,8 @@ export function keyOf(state: State): string {
 
 function driverText(driver: Driver | undefined): string {
   if (!driver) return '';
-  const { at, lease, aborted, seen, saw, ended, known, completed, created, queued, executing, news, wake } = driver;
-  const flags = bits([lease.current, ended, known, completed, news, ...created, ...queued]);
+  const { at, lease, aborted, seen, saw, ended, completed, created, queued, executing, news, wake } = driver;
+  const flags = bits([lease.current, ended, completed, news, ...created, ...queued]);
   return `${at}${lease.job},${seen},${aborted}${wake}${flags}${logText(saw)}${executing.join()}`;
 }
 

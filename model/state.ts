@@ -5,8 +5,9 @@ export interface Scenario {
   name: string;
   /** Whether the first message is still to be sent. */
   starting: boolean;
-  /** Steps that the workflow starts in parallel. */
   steps: number;
+  /** Whether each step needs the result of the one before it; else they begin in parallel. */
+  sequence: boolean;
   /** Whether the first execution of step 1 fails, and is retried. */
   failing: boolean;
   hook: boolean;
@@ -70,7 +71,7 @@ type Execution = '' | 'claim' | 'run' | 'requeue';
 export interface Driver {
   at:
     | 'read'
-    | 'begin'
+    | 'open'
     | 'load'
     | 'write'
     | 'clear'
@@ -89,8 +90,6 @@ export interface Driver {
   seen: number;
   saw: Log;
   ended: boolean;
-  /** Has started the run, or found that it was: from then on, it keeps the log. */
-  known: boolean;
   /** Has written run_completed. */
   completed: boolean;
   /** Steps created under this lease. */

@@ -67,7 +67,7 @@ END $$;
 -- with the whole log, of which nothing is missing then, and the number that belongs to it
 CREATE FUNCTION workflow_engine.start_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
-  IN p_spec integer
+  IN p_spec integer, IN p_deaths_limit integer
 ) RETURNS TABLE (
   started boolean, started_at timestamptz, wake_seq integer, id text, type text, correlation_id text,
   created_at timestamptz, payload jsonb, payload_cbor bytea, spec_version integer
@@ -82,6 +82,7 @@ BEGIN
   SELECT r.status, timezone('UTC', r.started_at) INTO run_status, started_at FROM workflow.workflow_runs r WHERE r.id = p_run;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF run_status NOT IN ('pending', 'running') THEN RAISE SQLSTATE 'WF410' USING MESSAGE = run_status; END IF;
+  IF event.deaths >= p_deaths_limit THEN RAISE SQLSTATE 'WF003' USING MESSAGE = 'must run alone'; END IF;
   started := run_status = 'pending';
   IF started THEN
     started_at := timezone('UTC', event.at);

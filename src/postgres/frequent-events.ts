@@ -94,9 +94,12 @@ export const frequentEvents = {
     return callOnce<{ id: string; at: Date }>(db, 'create_run', values);
   },
 
-  /** Answers with the whole log. */
-  startRun: (db: Queryable, context: EventContext) =>
-    call<StartedRun>(db, 'start_run', [context.runId, eventIds(1)[0], ...fence(context), context.specVersion]),
+  /** Answers with the whole log, unless so many workers died of the run. */
+  startRun: (db: Queryable, context: EventContext, deathsLimit: number | undefined) => {
+    const { runId, specVersion } = context;
+    const values = [runId, eventIds(1)[0], ...fence(context), specVersion, deathsLimit];
+    return call<StartedRun>(db, 'start_run', values);
+  },
 
   /** Creates steps, and starts the first `start` of them, unless workers died of the run. */
   createSteps: (db: Queryable, context: EventContext, steps: readonly NewStep[], start: number) => {

@@ -43,14 +43,15 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
   /** Also for a run that was started before: its whole log comes with it. */
   async function startRun(event: Of<'run_started'>, context: EventContext, scope?: Scope): Promise<EventResult> {
     const { runId } = context;
-    const log = scope?.kind === 'replay' ? scope.log : undefined;
+    const { log, deathsLimit } = scope?.kind === 'replay' ? scope : {};
     const load = log?.read();
-    const rows = await frequentEvents.startRun(pool, context).catch(async (error: unknown) => {
+    const start = () => frequentEvents.startRun(pool, context, deathsLimit);
+    const rows = await start().catch(async (error: unknown) => {
       const creation = creationIn(event);
       if (codeOf(error) !== 'WF404' || !creation) throw error;
       // `start()` sends the creation and this message in parallel: either must work alone.
       await createRun(creation, context, (statement) => statement(pool, atOnce)).catch(ignoreExisting);
-      return frequentEvents.startRun(pool, context);
+      return start();
     });
     const { started, started_at, wake_seq } = rows[0]!;
     const events = asEvents(rows, runId);

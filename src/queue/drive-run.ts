@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { readProgress, type RunProgress } from '../postgres/run-progress.ts';
+import { readProgress } from '../postgres/run-progress.ts';
 import { isTransient } from '../postgres/transient.ts';
 import { mustBeAlone } from '../postgres/deaths.ts';
 import { createNews } from '../runtime/news.ts';
@@ -50,14 +50,14 @@ export interface DriverContext {
 /**
  * Drives a run for as long as this process holds its lease and there is something to do: replay,
  * execute what the replay asks for, replay again, park. See "The life of one run" in docs/ARCHITECTURE.md.
- * @param firstProgress of a moment ago
+ * @param log what is known of the run already
  */
 export async function driveRun(
   runId: string,
   job: JobData,
   lease: Lease,
   context: DriverContext,
-  firstProgress?: RunProgress,
+  log = createRunLog(),
 ): Promise<void> {
   const { pool, jobs, queues, alone, replaySlots } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
@@ -65,7 +65,6 @@ export async function driveRun(
   const startedAt = performance.now();
   const continuation: JobData = { queueName: job.queueName, payload: { runId } };
 
-  const log = createRunLog();
   const steps = createRunSteps(runId, lease, context, log, news.announce);
   const readRun = createRunReader({
     pool,
@@ -73,7 +72,6 @@ export async function driveRun(
     log,
     signal: lease.signal,
     pollIntervalMs,
-    firstProgress,
     onForgotten: steps.forgetCreated,
   });
   const rest = createRest(steps);

@@ -1,12 +1,13 @@
 import type { Job } from 'pg-boss';
 import type { WorkflowInvokePayload } from '@workflow/world';
 import { DEAD_AFTER_DEATHS, mustBeAlone } from '../postgres/deaths.ts';
-import { readProgress } from '../postgres/run-progress.ts';
 import { deliver } from '../runtime/handlers.ts';
+import { createRunLog } from '../runtime/run-log.ts';
 import { driveRun, type DriverContext } from './drive-run.ts';
 import { failPoisoned } from './fail-poisoned.ts';
 import type { Leases } from './leases.ts';
 import { runIdOf, type JobData } from './messages.ts';
+import { openRun } from './open-run.ts';
 
 /** A run's job, and what another process needs to take the lease over. */
 export interface HandedOver {
@@ -43,8 +44,8 @@ export async function handleRunJob(
     }
     ({ runId } = job.data.payload as WorkflowInvokePayload);
     context.trace(`Run ${runId}: taken (delivery ${job.retryCount + 1})`);
-    const progress = await readProgress(context.pool, runId);
-    const { deaths } = progress;
+    const log = createRunLog();
+    const deaths = await openRun(runId, lease, log, context);
     if (deaths >= DEAD_AFTER_DEATHS) {
       await failPoisoned(runId, job.data, lease, context);
       // It has ended; nothing is left to be executed.
@@ -55,7 +56,7 @@ export async function handleRunJob(
       const tookOver = await driveAlone({ deploymentId: context.deploymentId, job, letGo });
       if (!tookOver) await context.jobs.handBack(lease, runId, job.data);
     } else {
-      await driveRun(runId, job.data, lease, context, progress);
+      await driveRun(runId, job.data, lease, context, log);
     }
   } catch (error) {
     if (lease.signal.aborted) return;

@@ -14,8 +14,6 @@ export interface RunReaderOptions {
   signal: AbortSignal;
   /** How long a driver may go on without looking whether others have written something. */
   pollIntervalMs: number;
-  /** Of a moment ago. */
-  firstProgress: RunProgress | undefined;
   /** The log was found to be another one: a crash of the server has taken what was not flushed. */
   onForgotten(): void;
 }
@@ -27,14 +25,11 @@ export interface RunReaderOptions {
  */
 export function createRunReader(options: RunReaderOptions): () => Promise<Pick<RunProgress, 'wakeSeq' | 'deaths'>> {
   const { pool, runId, log, signal, pollIntervalMs, onForgotten } = options;
-  let { firstProgress } = options;
-  let lookAgainAt = 0;
+  let lookAgainAt = performance.now() + pollIntervalMs;
   return async () => {
     if (log.wakeSeq !== undefined && performance.now() < lookAgainAt) return { wakeSeq: log.wakeSeq, deaths: 0 };
     let load = log.read();
-    const read = () => retryTransient(() => readProgress(pool, runId, log.lastId), PATIENCE_MS, signal);
-    const progress = firstProgress ?? (await read());
-    firstProgress = undefined;
+    const progress = await retryTransient(() => readProgress(pool, runId, log.lastId), PATIENCE_MS, signal);
     lookAgainAt = performance.now() + pollIntervalMs;
     const { wakeSeq, lastEventId, hasForgotten } = progress;
     if (hasForgotten) {

@@ -9,7 +9,9 @@ export interface Replay extends ReplayScope {
 }
 
 /** What a replay gets from its driver. */
-export type ReplayOptions = Partial<Pick<ReplayScope, 'log' | 'alone' | 'createdSteps' | 'reserve' | 'giveBack'>>;
+export type ReplayOptions = Partial<
+  Pick<ReplayScope, 'log' | 'alone' | 'deathsLimit' | 'createdSteps' | 'reserve' | 'giveBack'>
+>;
 
 /** One replay of the run, and everything that it asked for. */
 export async function replayRun(

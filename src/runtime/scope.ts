@@ -26,6 +26,8 @@ export interface ReplayScope {
   log: RunLog | undefined;
   /** Whether this process has nothing else to do. */
   alone: boolean;
+  /** Its run is not to be started if so many workers died of it. */
+  deathsLimit?: number;
   /** Reserves room for new steps, at most `count`, that begin in this process as soon as they are created. */
   reserve(count: number): number;
   /** Gives back room for steps that were not created. */

@@ -106,7 +106,7 @@ export const frequentEvents = {
     const { runId, specVersion } = context;
     const column = <Key extends keyof NewStep>(key: Key) => steps.map((step) => step[key]);
     const rows = [column('stepId'), column('stepName'), column('input'), column('payload')];
-    const begin = [start, column('startPayload').slice(0, start), deathsLimit(context)];
+    const begin = [start, column('startPayload').slice(0, start), limitOfDeaths(context)];
     const values = [runId, eventIds(steps.length + start), ...fence(context), specVersion, ...rows, ...begin];
     return callOnce<CreatedSteps>(db, 'create_steps', values);
   },
@@ -114,7 +114,7 @@ export const frequentEvents = {
   startSteps: (db: Queryable, context: EventContext, steps: readonly { stepId: string; payload: Bytes }[]) => {
     const { runId, specVersion } = context;
     const rows = [steps.map(({ stepId }) => stepId), steps.map(({ payload }) => payload)];
-    const values = [runId, eventIds(steps.length), ...fence(context), specVersion, ...rows, deathsLimit(context)];
+    const values = [runId, eventIds(steps.length), ...fence(context), specVersion, ...rows, limitOfDeaths(context)];
     return call<StepStart>(db, 'start_steps', values);
   },
 
@@ -138,7 +138,7 @@ function fence({ queueSchema, lease }: EventContext): unknown[] {
   return [queueSchema, lease?.queue, lease?.jobId, lease?.retryCount];
 }
 
-function deathsLimit({ alone }: EventContext): number | null {
+function limitOfDeaths({ alone }: EventContext): number | null {
   return alone ? null : ALONE_AFTER_DEATHS;
 }
 

@@ -64,12 +64,13 @@ BEGIN
   at := now();
 END $$;
 
--- with the whole log, of which nothing is missing then, and the number that belongs to it
+-- with the log, of which nothing is missing then, and the number that belongs to it: only as much of it as fits
+-- into the buffers of a socket, because the row is locked until all is sent, and who reads it may have been stopped
 CREATE FUNCTION workflow_engine.start_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_deaths_limit integer
 ) RETURNS TABLE (
-  started boolean, started_at timestamptz, wake_seq integer, id text, type text, correlation_id text,
+  started boolean, started_at timestamptz, wake_seq integer, last text, id text, type text, correlation_id text,
   created_at timestamptz, payload jsonb, payload_cbor bytea, spec_version integer
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -78,11 +79,11 @@ DECLARE
 BEGIN
   PERFORM set_config('synchronous_commit', 'off', true);
   event := workflow_engine.begin_event(p_run, ARRAY[p_id], p_queue_schema, p_queue, p_job, p_retry_count);
+  IF event.deaths >= p_deaths_limit THEN RAISE SQLSTATE 'WF003' USING MESSAGE = 'must run alone'; END IF;
   p_id := event.ids[1];
   SELECT r.status, timezone('UTC', r.started_at) INTO run_status, started_at FROM workflow.workflow_runs r WHERE r.id = p_run;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF run_status NOT IN ('pending', 'running') THEN RAISE SQLSTATE 'WF410' USING MESSAGE = run_status; END IF;
-  IF event.deaths >= p_deaths_limit THEN RAISE SQLSTATE 'WF003' USING MESSAGE = 'must run alone'; END IF;
   started := run_status = 'pending';
   IF started THEN
     started_at := timezone('UTC', event.at);
@@ -92,9 +93,14 @@ BEGIN
     UPDATE workflow_engine.run_progress p SET wake_seq = p.wake_seq + 1, last_event_id = p_id WHERE p.run_id = p_run;
   END IF;
   RETURN QUERY
-    SELECT start_run.started, start_run.started_at, p.wake_seq, e.id::text, e.type::text, e.correlation_id::text,
-           timezone('UTC', e.created_at), e.payload, e.payload_cbor, e.spec_version
-    FROM workflow_engine.run_progress p JOIN workflow.workflow_events e USING (run_id) WHERE p.run_id = p_run ORDER BY e.id;
+    SELECT start_run.started, start_run.started_at, p.wake_seq, p.last_event_id, e.id::text, e.type::text,
+           e.correlation_id::text, timezone('UTC', e.created_at), e.payload, e.payload_cbor, e.spec_version
+    FROM workflow_engine.run_progress p
+    LEFT JOIN (
+      SELECT first.*, sum(300 + coalesce(octet_length(first.payload_cbor), 0)) OVER (ORDER BY first.id) AS bytes
+      FROM (SELECT * FROM workflow.workflow_events w WHERE w.run_id = p_run ORDER BY w.id LIMIT 200) AS first
+    ) AS e ON e.bytes < 65536
+    WHERE p.run_id = p_run ORDER BY e.id;
 END $$;
 
 CREATE FUNCTION workflow_engine.complete_run(

@@ -41,13 +41,15 @@ export interface NewStep {
   startPayload: Bytes;
 }
 
-/** With each event of the run's log. */
+/** With each event of the beginning of the run's log; without any (nulls), if the first one is large. */
 export interface StartedRun extends EventRow {
   /** False if the run was started before: then nothing was written. */
   started: boolean;
   started_at: Date;
-  /** Of the log. */
+  /** Of the whole log. */
   wake_seq: number;
+  /** Its last event. */
+  last: string;
 }
 
 interface CreatedSteps extends Written {
@@ -94,7 +96,7 @@ export const frequentEvents = {
     return callOnce<{ id: string; at: Date }>(db, 'create_run', values);
   },
 
-  /** Answers with the whole log, unless so many workers died of the run. */
+  /** Refused if so many workers died of the run. */
   startRun: (db: Queryable, context: EventContext, deathsLimit: number | undefined) => {
     const { runId, specVersion } = context;
     const values = [runId, eventIds(1)[0], ...fence(context), specVersion, deathsLimit];

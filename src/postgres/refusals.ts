@@ -40,7 +40,7 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
   switch (code) {
     case 'WF001':
-      return new LeaseLostError(`${refused}: the lease of ${runId} is gone`);
+      return new LeaseLostError(`${refused}: ${message} (${runId})`);
     case 'WF003':
       return new MustRunAloneError(runId);
     case 'WF404':

@@ -10,17 +10,20 @@ export interface RunSeed {
 export interface LockedRun {
   /** ULID, without the prefix `wevt_`. */
   lastEventId: string | undefined;
+  /** Whether it was only created. */
+  isNew: boolean;
   /** The time of the transaction, by the clock of the database. */
   at: Date;
 }
 
 /** Locks the run's row until the transaction ends: events of one run come one after the other. */
 export async function lockRun(client: ClientBase, runId: string): Promise<LockedRun | undefined> {
-  const { rows } = await client.query<{ last_event_id: string | null; at: Date }>(
-    'SELECT last_event_id, now() AS at FROM workflow_engine.run_progress WHERE run_id = $1 FOR UPDATE',
+  const { rows } = await client.query<{ last_event_id: string | null; wake_seq: number; at: Date }>(
+    'SELECT last_event_id, wake_seq, now() AS at FROM workflow_engine.run_progress WHERE run_id = $1 FOR UPDATE',
     [runId],
   );
-  return rows[0] && { lastEventId: rows[0].last_event_id ?? undefined, at: rows[0].at };
+  const [row] = rows;
+  return row && { lastEventId: row.last_event_id ?? undefined, isNew: row.wake_seq <= 1, at: row.at };
 }
 
 /**

@@ -18,6 +18,8 @@ BEGIN
   SELECT r.status INTO run_status FROM workflow.workflow_runs r WHERE r.id = p_run;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF run_status NOT IN ('pending', 'running') THEN RAISE SQLSTATE 'WF409' USING MESSAGE = 'in terminal state ' || run_status; END IF;
+  -- the replay took its random numbers from a start that a crash of the server has taken
+  IF run_status = 'pending' AND p_job IS NOT NULL THEN RAISE SQLSTATE 'WF001' USING MESSAGE = 'the start of the run is lost'; END IF;
   IF event.deaths >= p_deaths_limit THEN p_start := 0; END IF;
   WITH inserted AS (
     INSERT INTO workflow.workflow_steps (run_id, step_id, step_name, input_cbor, status, attempt, started_at, spec_version)

@@ -2,7 +2,7 @@ import type { Event, EventResult, WorkflowRun } from '@workflow/world';
 import type { Pool, PoolClient } from 'pg';
 import type { Scope } from '../runtime/scope.ts';
 import { createBatches } from './batches.ts';
-import { asEvent, asEvents, encode } from './event-rows.ts';
+import { asEvent, asEvents, encode, readEvents } from './event-rows.ts';
 import { frequentEvents, type EventContext } from './frequent-events.ts';
 import { completeSteps, createSteps, startSteps, type AfterCommit, type Of, type StepEvent } from './write-steps.ts';
 
@@ -53,8 +53,13 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
       await createRun(creation, context, (statement) => statement(pool, atOnce)).catch(ignoreExisting);
       return start();
     });
-    const { started, started_at, wake_seq } = rows[0]!;
-    const events = asEvents(rows, runId);
+    const { started, started_at, wake_seq, last } = rows[0]!;
+    const events = asEvents(
+      rows.filter(({ id }) => id),
+      runId,
+    );
+    const lastId = events.at(-1)?.eventId.slice('wevt_'.length);
+    if (lastId !== last) events.push(...(await readEvents(pool, runId, lastId)));
     const run = runOf(events, started_at) ?? (await readRun(runId));
     load?.(events, wake_seq);
     if (log) log.run = run;

@@ -13,6 +13,8 @@ import type { AfterCommit } from './write-steps.ts';
 /** What was executed has ended by itself. */
 const RESULTS = new Set(['step_failed', 'step_retrying', 'wait_completed']);
 
+const WAITED_FOR = new Set(['wait_created', 'hook_created']);
+
 const ENDS_RUN = new Set(['run_failed', 'run_cancelled']);
 
 export interface StockWriting {
@@ -37,6 +39,10 @@ export async function writeStock(
   const run = await lockRun(client, runId);
   if (lease && !(await lockLease(client, queueSchema, lease))) {
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
+  }
+  // A crash of the server has taken the start of the run, from which its replay took its random numbers.
+  if (lease && run?.isNew && WAITED_FOR.has(event.eventType)) {
+    throw new LeaseLostError(`${event.eventType} refused: the start of ${runId} is lost`);
   }
 
   // Others may end a wait before its time, to skip it.

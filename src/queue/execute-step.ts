@@ -68,6 +68,7 @@ export async function executeStep(
     // Those, and of an execution that was aborted, all: no event takes them along.
     if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);
   }
+  runLog?.doubt();
   trace(`Step ${payload.stepId}: cut off (${run.signal.reason})`);
   return undefined;
 }

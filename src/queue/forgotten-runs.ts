@@ -2,12 +2,13 @@ import type { ClientBase } from 'pg';
 
 const RUNS_PER_SWEEP = 500;
 
+/** Who starts hundreds of runs at once takes so long to send their messages. */
+const NEW_FOR = '5 seconds';
+
 export interface ForgottenRun {
   runId: string;
   deploymentId: string;
   workflowName: string;
-  /** Whether nothing has happened to it since it was created. */
-  isNew: boolean;
 }
 
 /**
@@ -33,7 +34,7 @@ export async function findForgottenRuns(
            WHERE j.name = p.job_prefix || 'steps.' || p.deployment_id AND coalesce(j.singleton_key, '') = s.step_id
              AND j.state <= 'active' AND j.policy = 'exclusive'))
      )
-     SELECT run_id AS "runId", deployment_id AS "deploymentId", workflow_name AS "workflowName", wake_seq = 1 AS "isNew"
+     SELECT run_id AS "runId", deployment_id AS "deploymentId", workflow_name AS "workflowName"
      -- a look into an index for each candidate, whatever the planner takes a queue of 10,000 runs for
      FROM candidate LEFT JOIN LATERAL (
        SELECT true AS has_job FROM ${queueSchema}.job j
@@ -43,7 +44,7 @@ export async function findForgottenRuns(
          AND (j.state <> 'created' OR j.start_after <= now())
        LIMIT 1
      ) AS job ON true
-     WHERE has_job IS NULL
+     WHERE has_job IS NULL AND (wake_seq > 1 OR created_at < now() - interval '${NEW_FOR}')
      ORDER BY run_id
      LIMIT ${RUNS_PER_SWEEP}`,
     [jobPrefix],

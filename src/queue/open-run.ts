@@ -1,4 +1,3 @@
-import { RunExpiredError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT } from '@workflow/world';
 import { ALONE_AFTER_DEATHS, DEAD_AFTER_DEATHS } from '../postgres/deaths.ts';
 import { readProgress } from '../postgres/run-progress.ts';
@@ -10,8 +9,9 @@ import { createReplayScope } from './replay-run.ts';
 
 /**
  * Starts a run, unless it was started before, and loads its log: one statement. Of a run that workers died of,
- * which may have been its log, only the number of deaths is read, where somebody else is to drive it. The log
- * stays empty too if the run has ended, or if its first message is all that there is of it: its replay will tell.
+ * which may have been its log, only the number of deaths is read, where somebody else is to drive it. Whatever
+ * else it is refused for, its replay will find out: the run has ended, its first message is all that there is of
+ * it, the lease is lost, the database is away, or an event cannot be read.
  * @returns how many workers died of it, as far as that matters here
  */
 export async function openRun(runId: string, lease: Lease, log: RunLog, context: DriverContext): Promise<number> {
@@ -24,7 +24,6 @@ export async function openRun(runId: string, lease: Lease, log: RunLog, context:
     await runInScope(scope, () => currentWorld().events.create(runId, started));
   } catch (error) {
     if (error instanceof MustRunAloneError) return (await readProgress(pool, runId)).deaths;
-    if (!RunExpiredError.is(error)) throw error;
   } finally {
     stopListening();
   }

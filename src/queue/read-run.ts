@@ -19,8 +19,9 @@ export interface RunReaderOptions {
 }
 
 /**
- * Brings a driver's log up to date before each replay. Not after a result of its own, before which nothing was
- * new: that has told what there is (rule `nothing-between` of the model), and has ended the counting of deaths.
+ * Brings a driver's log up to date before each replay. Not where there is no doubt of it: it was just opened, or
+ * all since is of its own, above all a result before which nothing was new (rule `nothing-between` of the model):
+ * that has told what there is, and has ended the counting of deaths.
  * @returns the `wake_seq` of which the log misses nothing: what the replay does not see is news
  */
 export function createRunReader(options: RunReaderOptions): () => Promise<Pick<RunProgress, 'wakeSeq' | 'deaths'>> {

@@ -6,12 +6,6 @@ import { createSeenAgain } from './seen-again.ts';
 
 const SWEEP_INTERVAL_MS = 500;
 
-/** A living worker that lost its session has its locks again by then; a message that follows an event has been sent. */
-const SEEN_AGAIN_AFTER_MS = 400;
-
-/** Who starts hundreds at once takes seconds to send their messages. */
-const NEW_RUN_FORGOTTEN_AFTER_MS = 5_000;
-
 /** An arbitrary number; one worker at a time sweeps, per job prefix. */
 const SWEEP_LOCK = 7_205_759;
 
@@ -31,14 +25,8 @@ export interface SweepOptions {
 
 /** Looks for what everybody else has missed, or left behind when they died. Returns what stops it. */
 export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: SweepOptions): () => Promise<void> {
-  const runsSeenAgain = createSeenAgain<ForgottenRun>(
-    ({ runId }) => runId,
-    ({ isNew }) => (isNew ? NEW_RUN_FORGOTTEN_AFTER_MS : SEEN_AGAIN_AFTER_MS),
-  );
-  const jobsSeenAgain = createSeenAgain<OrphanedJob>(
-    ({ jobId, retryCount }) => `${jobId}:${retryCount}`,
-    () => SEEN_AGAIN_AFTER_MS,
-  );
+  const runsSeenAgain = createSeenAgain<ForgottenRun>(({ runId }) => runId);
+  const jobsSeenAgain = createSeenAgain<OrphanedJob>(({ jobId, retryCount }) => `${jobId}:${retryCount}`);
   let lastLook = performance.now();
   let trustFrom = 0;
   let sweeping: Promise<void> | undefined;

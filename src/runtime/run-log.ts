@@ -52,8 +52,9 @@ export function createRunLog(): RunLog {
     wakeSeq = undefined;
   };
   const push = (more: readonly Event[]) => {
-    events.push(...more);
-    for (const { eventType } of more) {
+    for (const event of more) {
+      const { eventType } = event;
+      events.push(event);
       ended ||= ENDS.has(eventType);
       if (eventType === 'step_created') unfinished += 1;
       if (RESULTS.has(eventType)) unfinished -= 1;

@@ -81,3 +81,15 @@ test('parallel steps and retries of a run that is driven alone are executed ther
   expect(executions).toHaveLength(3 + 1 + 1);
   expect(new Set(executions.map(({ pid }) => pid)).size).toBe(1);
 });
+
+test('a run of which workers died, and which was cancelled before it was taken up again, comes to rest', async () => {
+  const app = await createApplication();
+  const runId = await startPoisoned(app, 'waitingWorkflow', [1_000]);
+  await app.ask('cancel', runId);
+  await app.startWorker();
+
+  const open = `SELECT FROM workflow_queue.job WHERE name LIKE '%flows%' AND state < 'completed'`;
+  await until('its job is gone', async () => (await app.query(open)).length === 0);
+  expect(await app.ended(runId)).toEqual({ status: 'cancelled' });
+  expect(await app.executions()).toEqual([]);
+});

@@ -201,3 +201,31 @@ test('of two steps that begin in the same moment, the one that has a result is r
   );
   expect(started.map(({ id }) => id)).toEqual(['step_1', 'step_3']);
 });
+
+test('a run is opened with its whole log, also where that is long, or begins with something large', async () => {
+  const protocol = await createProtocol();
+  const driver = await fetchRun(protocol);
+  for (let n = 0; n < 3; n += 1) await driver.write(stepEvents.created(`large_${n}`, 50_000));
+  for (let n = 0; n < 250; n += 1) await driver.write(stepEvents.created(`step_${n}`));
+
+  const { events } = await driver.write({ eventType: 'run_started', specVersion: 2 });
+
+  const ids = await protocol.query<{ id: string }>('SELECT id FROM workflow.workflow_events ORDER BY id');
+  expect(events).toHaveLength(255);
+  expect(events!.map(({ eventId }) => eventId)).toEqual(ids.map(({ id }) => id));
+});
+
+test('a replay whose start the server has lost in a crash writes nothing: another start has other random numbers', async () => {
+  const protocol = await createProtocol();
+  const driver = await fetchRun(protocol);
+  await protocol.query(`
+    DELETE FROM workflow.workflow_events WHERE type = 'run_started';
+    UPDATE workflow.workflow_runs SET status = 'pending', started_at = NULL;
+    UPDATE workflow_engine.run_progress
+    SET wake_seq = 1, last_event_id = (SELECT substr(id, 6) FROM workflow.workflow_events)`);
+
+  for (const event of [stepEvents.created(STEP), hookEvents.created()])
+    await expect(driver.write(event)).rejects.toThrow('the start');
+  await driver.write({ eventType: 'run_started', specVersion: 2 });
+  await driver.write(stepEvents.created(STEP));
+});

@@ -108,11 +108,11 @@ export async function createProtocol(): Promise<Protocol> {
 
 /** The events of a step, as the runtime writes them. */
 export const stepEvents = {
-  created: (stepId: string): CreateEventRequest => ({
+  created: (stepId: string, inputBytes = 0): CreateEventRequest => ({
     eventType: 'step_created',
     specVersion: 2,
     correlationId: stepId,
-    eventData: { stepName: 'step//test', workflowName: 'workflow//test', input: new Uint8Array() },
+    eventData: { stepName: 'step//test', workflowName: 'workflow//test', input: new Uint8Array(inputBytes) },
   }),
   started: (stepId: string): CreateEventRequest => ({
     eventType: 'step_started',

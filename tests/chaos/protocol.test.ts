@@ -1,6 +1,7 @@
 /** The counter-examples of the model (`npm run model -- --without RULE`), in their order, against the real thing. */
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
+import { findForgottenRuns } from '../../src/queue/forgotten-runs.ts';
 import { createProtocol, hookEvents, stepEvents, type Holder, type Protocol } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
@@ -228,4 +229,25 @@ test('a replay whose start the server has lost in a crash writes nothing: anothe
     await expect(driver.write(event)).rejects.toThrow('the start');
   await driver.write({ eventType: 'run_started', specVersion: 2 });
   await driver.write(stepEvents.created(STEP));
+});
+
+test('the sweep finds a run that nobody will see to, but not one whose first message may be under way', async () => {
+  const { query, url, jobs, queues, runId, data } = await createProtocol();
+  await using client = await connect(url);
+  const found = async () => (await findForgottenRuns(client, 'workflow_', 'workflow_queue')).map((run) => run.runId);
+  expect(await found()).toEqual([]);
+
+  await query(`UPDATE workflow_queue.job SET start_after = now() + interval '1 minute'`);
+  expect(await found()).toEqual([runId]);
+  await query(`UPDATE workflow_queue.job SET state = 'retry'`);
+  expect(await found()).toEqual([]);
+  await query('DELETE FROM workflow_queue.job');
+  expect(await found()).toEqual([runId]);
+
+  await query('UPDATE workflow_engine.run_progress SET wake_seq = 1');
+  expect(await found()).toEqual([]);
+  await query(`UPDATE workflow_engine.run_progress SET created_at = now() - interval '6 seconds'`);
+  expect(await found()).toEqual([runId]);
+  await jobs.wake(queues.flows, runId, data);
+  expect(await found()).toEqual([]);
 });

@@ -129,7 +129,7 @@ export function parseCommand(args: readonly string[]): Command {
     throw new UsageError(`Why? Write: npm run postgres-world:reject -- ${runId} --reason TEXT`);
   }
   if (mode === 'prune' && values['older-than'] === undefined && !values.help) {
-    throw new UsageError('How old? Write, for example: prune --older-than 30d');
+    throw new UsageError('How old? Write, for example: npm run postgres-world:prune -- --older-than 30d');
   }
   if (values.topic?.trim() === '') throw new UsageError('--topic is empty: there is nothing to research.');
   const problem = values.key !== undefined && problemOfStartKey(startKeyOf({ mode, key: values.key }, 'research'));

@@ -1,23 +1,17 @@
 /** The counter-examples of the model (`npm run model -- --without RULE`), in their order, against the real thing. */
-import { Client } from 'pg';
 import { expect, test } from 'vitest';
-import { findForgottenRuns } from '../../src/queue/forgotten-runs.ts';
-import { createProtocol, hookEvents, stepEvents, type Holder, type Protocol } from '../support/protocol.ts';
+import {
+  connect,
+  createProtocol,
+  fetchRun,
+  hookEvents,
+  stepEvents,
+  type Holder,
+  type Protocol,
+} from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 const STEP = 'step_1';
-
-async function connect(url: string) {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
-}
-
-async function fetchRun(protocol: Protocol): Promise<Holder> {
-  const holder = await protocol.fetch(protocol.queues.flows);
-  if (!holder) throw new Error('The run has no job that is due.');
-  return holder;
-}
 
 /** One that lost the run without knowing it, and one that has it now. */
 async function takeOver(protocol: Protocol, zombie: Holder): Promise<Holder> {
@@ -201,53 +195,4 @@ test('of two steps that begin in the same moment, the one that has a result is r
     `SELECT correlation_id AS id FROM workflow.workflow_events WHERE type = 'step_started' ORDER BY id`,
   );
   expect(started.map(({ id }) => id)).toEqual(['step_1', 'step_3']);
-});
-
-test('a run is opened with its whole log, also where that is long, or begins with something large', async () => {
-  const protocol = await createProtocol();
-  const driver = await fetchRun(protocol);
-  for (let n = 0; n < 3; n += 1) await driver.write(stepEvents.created(`large_${n}`, 50_000));
-  for (let n = 0; n < 250; n += 1) await driver.write(stepEvents.created(`step_${n}`));
-
-  const { events } = await driver.write({ eventType: 'run_started', specVersion: 2 });
-
-  const ids = await protocol.query<{ id: string }>('SELECT id FROM workflow.workflow_events ORDER BY id');
-  expect(events).toHaveLength(255);
-  expect(events!.map(({ eventId }) => eventId)).toEqual(ids.map(({ id }) => id));
-});
-
-test('a replay whose start the server has lost in a crash writes nothing: another start has other random numbers', async () => {
-  const protocol = await createProtocol();
-  const driver = await fetchRun(protocol);
-  await protocol.query(`
-    DELETE FROM workflow.workflow_events WHERE type = 'run_started';
-    UPDATE workflow.workflow_runs SET status = 'pending', started_at = NULL;
-    UPDATE workflow_engine.run_progress
-    SET wake_seq = 1, last_event_id = (SELECT substr(id, 6) FROM workflow.workflow_events)`);
-
-  for (const event of [stepEvents.created(STEP), hookEvents.created()])
-    await expect(driver.write(event)).rejects.toThrow('the start');
-  await driver.write({ eventType: 'run_started', specVersion: 2 });
-  await driver.write(stepEvents.created(STEP));
-});
-
-test('the sweep finds a run that nobody will see to, but not one whose first message may be under way', async () => {
-  const { query, url, jobs, queues, runId, data } = await createProtocol();
-  await using client = await connect(url);
-  const found = async () => (await findForgottenRuns(client, 'workflow_', 'workflow_queue')).map((run) => run.runId);
-  expect(await found()).toEqual([]);
-
-  await query(`UPDATE workflow_queue.job SET start_after = now() + interval '1 minute'`);
-  expect(await found()).toEqual([runId]);
-  await query(`UPDATE workflow_queue.job SET state = 'retry'`);
-  expect(await found()).toEqual([]);
-  await query('DELETE FROM workflow_queue.job');
-  expect(await found()).toEqual([runId]);
-
-  await query('UPDATE workflow_engine.run_progress SET wake_seq = 1');
-  expect(await found()).toEqual([]);
-  await query(`UPDATE workflow_engine.run_progress SET created_at = now() - interval '6 seconds'`);
-  expect(await found()).toEqual([runId]);
-  await jobs.wake(queues.flows, runId, data);
-  expect(await found()).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { Client } from 'pg';
 import { onTestFinished } from 'vitest';
 import type { CreateEventRequest, EventResult } from '@workflow/world';
 import { startDatabaseClock } from '../../src/postgres/database-clock.ts';
@@ -104,6 +105,20 @@ export async function createProtocol(): Promise<Protocol> {
         `SELECT state::text, start_after <= now() AS due FROM workflow_queue.job WHERE state < 'completed'`,
       ),
   };
+}
+
+/** A connection of its own, closed with its scope. */
+export async function connect(url: string) {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
+}
+
+/** Takes the run, as a driver does. */
+export async function fetchRun(protocol: Protocol): Promise<Holder> {
+  const holder = await protocol.fetch(protocol.queues.flows);
+  if (!holder) throw new Error('The run has no job that is due.');
+  return holder;
 }
 
 /** The events of a step, as the runtime writes them. */

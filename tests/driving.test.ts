@@ -14,43 +14,43 @@ describe('what a driver remembers', () => {
 
   test('an event that does not follow the last one is left for the next reading', () => {
     const log = createRunLog();
-    log.read()([event('1')], 1);
+    log.beginReading()([event('1')], 1);
     log.add('2', [event('3')], '3');
     expect([idsOf(log), log.wakeSeq]).toEqual([['1'], undefined]);
 
-    log.read()([event('2'), event('3')], 2, '3');
+    log.beginReading()([event('2'), event('3')], 2, '3');
     expect([idsOf(log), log.wakeSeq]).toEqual([['1', '2', '3'], 2]);
   });
 
   test('an event that was added while it was being read is there once', () => {
     const log = createRunLog();
-    log.read()([event('1')], 1);
+    log.beginReading()([event('1')], 1);
     log.add('1', [event('2')], '2');
-    log.read()([event('2'), event('3')], 2, '2');
+    log.beginReading()([event('2'), event('3')], 2, '2');
     log.add('2', [event('3')], '3');
     expect(idsOf(log)).toEqual(['1', '2', '3']);
   });
 
   test('a result of its own before which nothing was new needs no reading', () => {
     const log = createRunLog();
-    log.read()([event('1', 'run_created'), event('2', 'step_created')], 2);
+    log.beginReading()([event('1', 'run_created'), event('2', 'step_created')], 2);
     log.add('2', [event('3', 'step_started'), event('4', 'step_completed')], '4');
     expect(log.wakeSeq).toBe(3);
   });
 
   test('what somebody announces while it is being read is read again', () => {
     const log = createRunLog();
-    const load = log.read();
+    const load = log.beginReading();
     log.doubt();
     load([event('1')], 1);
     expect(log.wakeSeq).toBeUndefined();
-    log.read()([], 1);
+    log.beginReading()([], 1);
     expect(log.wakeSeq).toBe(1);
   });
 
   test('it tells whether steps are without a result, and whether the run has ended', () => {
     const log = createRunLog();
-    log.read()([event('1', 'step_created'), event('2', 'step_created'), event('3', 'step_failed')], 3);
+    log.beginReading()([event('1', 'step_created'), event('2', 'step_created'), event('3', 'step_failed')], 3);
     expect([log.unfinished, log.ended]).toEqual([true, false]);
     log.add('3', [event('4', 'step_completed'), event('5', 'run_completed')], '5');
     expect([log.unfinished, log.ended]).toEqual([false, true]);

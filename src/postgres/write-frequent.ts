@@ -44,7 +44,7 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
   async function startRun(event: Of<'run_started'>, context: EventContext, scope?: Scope): Promise<EventResult> {
     const { runId } = context;
     const { log, deathsLimit } = scope?.kind === 'replay' ? scope : {};
-    const load = log?.read();
+    const load = log?.beginReading();
     const start = () => frequentEvents.startRun(pool, context, deathsLimit);
     const rows = await start().catch(async (error: unknown) => {
       const creation = creationIn(event);
@@ -54,12 +54,11 @@ export function createFrequentWriter({ pool, jobPrefix, readRun }: FrequentOptio
       return start();
     });
     const { started, started_at, wake_seq, last } = rows[0]!;
-    const events = asEvents(
-      rows.filter(({ id }) => id),
-      runId,
-    );
-    const lastId = events.at(-1)?.eventId.slice('wevt_'.length);
-    if (lastId !== last) events.push(...(await readEvents(pool, runId, lastId)));
+    const sent = rows.filter(({ id }) => id);
+    const beginning = asEvents(sent, runId);
+    const lastSent = sent.at(-1)?.id.slice('wevt_'.length);
+    const rest = lastSent === last ? [] : await readEvents(pool, runId, lastSent);
+    const events = [...beginning, ...rest];
     const run = runOf(events, started_at) ?? (await readRun(runId));
     load?.(events, wake_seq);
     if (log) log.run = run;

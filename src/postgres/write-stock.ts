@@ -13,6 +13,7 @@ import type { AfterCommit } from './write-steps.ts';
 /** What was executed has ended by itself. */
 const RESULTS = new Set(['step_failed', 'step_retrying', 'wait_completed']);
 
+/** What a replay makes with its own random numbers, as it does steps. */
 const WAITED_FOR = new Set(['wait_created', 'hook_created']);
 
 const ENDS_RUN = new Set(['run_failed', 'run_cancelled']);

@@ -29,14 +29,14 @@ export function createRunReader(options: RunReaderOptions): () => Promise<Pick<R
   let lookAgainAt = performance.now() + pollIntervalMs;
   return async () => {
     if (log.wakeSeq !== undefined && performance.now() < lookAgainAt) return { wakeSeq: log.wakeSeq, deaths: 0 };
-    let load = log.read();
+    let load = log.beginReading();
     const progress = await retryTransient(() => readProgress(pool, runId, log.lastId), PATIENCE_MS, signal);
     lookAgainAt = performance.now() + pollIntervalMs;
     const { wakeSeq, lastEventId, hasForgotten } = progress;
     if (hasForgotten) {
       log.forget();
       onForgotten();
-      load = log.read();
+      load = log.beginReading();
     }
     // The number before the events.
     const isNews = log.lastId !== lastEventId;

@@ -32,7 +32,7 @@ export interface RunLog {
    * Begins to read all that is behind `lastId`.
    * @returns takes it; `wakeSeq` and `upTo`, the run's last id, are those before the events were read
    */
-  read(): (events: readonly Event[], wakeSeq: number, upTo?: string | null) => void;
+  beginReading(): (events: readonly Event[], wakeSeq: number, upTo?: string | null) => void;
   /** Something may be missing: what is being read at the moment may not have it either. */
   doubt(): void;
   /** Forgets everything. */
@@ -88,7 +88,7 @@ export function createRunLog(): RunLog {
       lastId = last;
       if (wakeSeq !== undefined) wakeSeq += written.filter(isObserved).length;
     },
-    read() {
+    beginReading() {
       const doubtsBefore = doubts;
       return (read, numberBefore, upTo) => {
         wakeSeq = doubts === doubtsBefore ? numberBefore : undefined;

@@ -28,7 +28,7 @@ const CASES: Record<string, BadInput> = {
     exitCode: 2,
     says: ['--limit all is not a number'],
   },
-  'a prune without an age': { args: ['prune'], exitCode: 2, says: ['prune --older-than 30d'] },
+  'a prune without an age': { args: ['prune'], exitCode: 2, says: ['prune -- --older-than 30d'] },
   'an age without a unit': {
     args: ['prune', '--older-than', '30'],
     exitCode: 2,

@@ -150,7 +150,7 @@ async function connect(
   config: WorldConfig,
   opened: AsyncDisposableStack,
 ) {
-  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize), (it) => it.end());
+  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize, pooled), (it) => it.end());
   const session = listenString === undefined ? undefined : opened.use(keepSession(listenString));
   const listener = createListener(session, [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL]);
   const clock = await startDatabaseClock(pool);
@@ -158,7 +158,7 @@ async function connect(
   const health = opened.use(startHealthCheck(clock.measure));
   const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
-  return { pool, pooled, session, listener, clock, health, boss, jobs };
+  return { pool, session, listener, clock, health, boss, jobs };
 }
 
 async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
@@ -166,20 +166,20 @@ async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): P
   return opened.adopt(startWorker(options), (it) => it.stop());
 }
 
-type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'pooled' | 'clock' | 'listener' | 'jobs'> & {
+type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'clock' | 'listener' | 'jobs'> & {
   getDeploymentId(): Promise<string>;
 };
 
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
-  { pool, pooled, clock, listener, jobs, getDeploymentId }: Parts,
+  { pool, clock, listener, jobs, getDeploymentId }: Parts,
   { jobPrefix, queueSchema }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
   const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onUnfollowed = (runId: string) => requestReplay(pool, jobs, runId);
-  const storage = createStorage({ pool, pooled, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
+  const storage = createStorage({ pool, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const streams = createStreamer(pool, listener, closing.signal);
   return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close: stopWorld };

@@ -151,5 +151,6 @@ async function callOnce<Row extends object>(db: Queryable, name: string, values:
 
 async function call<Row extends object>(db: Queryable, name: string, values: unknown[]): Promise<Row[]> {
   const parameters = values.map((_, index) => `$${index + 1}`).join(', ');
-  return (await db.query<Row>(`SELECT * FROM workflow_engine.${name}(${parameters})`, values)).rows;
+  const text = `SELECT * FROM workflow_engine.${name}(${parameters})`;
+  return (await db.query<Row>({ name, text, values })).rows;
 }

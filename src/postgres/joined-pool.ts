@@ -22,30 +22,22 @@ export function joinTransaction<T>(
  */
 export class JoinedPool extends Pool {
   readonly #pool: Pool;
-  readonly #pooled: boolean;
 
-  /** @param pooled whether a pooler stands before the server, which may lend each transaction another session */
-  constructor(pool: Pool, pooled: boolean) {
+  constructor(pool: Pool) {
     super(pool.options);
     this.#pool = pool;
-    this.#pooled = pooled;
   }
 
   // The overloads of pg describe callbacks and cursors too; drizzle uses only promises.
   override query(statement: unknown, ...rest: unknown[]): never {
     const target: { query: (...args: unknown[]) => unknown } = currentTransaction.getStore() ?? this.#pool;
-    return target.query(this.#pooled ? withoutName(statement) : statement, ...rest) as never;
+    return target.query(statement, ...rest) as never;
   }
 
   override connect(): never {
     const client = currentTransaction.getStore();
     return (client ? Promise.resolve(nested(client)) : this.#pool.connect()) as never;
   }
-}
-
-/** A named statement is prepared in one session, and unknown or somebody else's in the next. */
-function withoutName(statement: unknown): unknown {
-  return typeof statement === 'object' ? { ...statement, name: undefined } : statement;
 }
 
 /** One statement at a time: world-postgres sends some in parallel, which pg deprecates on one connection. */

@@ -127,6 +127,9 @@ const MIGRATIONS: readonly string[] = [
      GROUP BY job_prefix, workflow_name, simulated;`,
 
   RUN_FUNCTIONS + STEP_FUNCTIONS,
+
+  // Replaced: the plan of the lock on the lease is kept.
+  RUN_FUNCTIONS + STEP_FUNCTIONS,
 ];
 
 /** The version that this code needs. */

@@ -44,11 +44,23 @@ class PoolMember extends Client {
   }
 }
 
-/** A pool whose sessions are set up, and whose lost idle connections do not end the process. */
-export function createPool(connectionString: string, maxPoolSize: number): Pool {
+/** Behind a pooler, a statement that was prepared in one session is unknown, or somebody else's, in the next. */
+class PooledMember extends PoolMember {
+  // The overloads of pg describe callbacks and cursors too.
+  override query(statement: unknown, ...rest: unknown[]): never {
+    const unnamed = typeof statement === 'object' ? { ...statement, name: undefined } : statement;
+    return (super.query as (...args: unknown[]) => unknown).call(this, unnamed, ...rest) as never;
+  }
+}
+
+/**
+ * A pool whose sessions are set up, and whose lost idle connections do not end the process.
+ * @param pooled whether its connections lead through a pooler, so that no statement has a name
+ */
+export function createPool(connectionString: string, maxPoolSize: number, pooled = false): Pool {
   const pool = new Pool({
     ...connectionOptions(connectionString),
-    Client: PoolMember,
+    Client: pooled ? PooledMember : PoolMember,
     connectionTimeoutMillis: POOL_PATIENCE_MS,
     max: maxPoolSize,
     // pg awaits it, whatever its typings say.

@@ -1,7 +1,7 @@
 /** As event-functions.ts: what happens to steps, to several of one run at once. */
 export const STEP_FUNCTIONS = `
 -- p_start: how many of the steps are started at once, from the first; their ids follow those of the creations
-CREATE FUNCTION workflow_engine.create_steps(
+CREATE OR REPLACE FUNCTION workflow_engine.create_steps(
   IN p_run text, IN p_ids text[], IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_steps text[], IN p_names text[], IN p_inputs bytea[], IN p_payloads bytea[],
   IN p_start integer, IN p_start_payloads bytea[], IN p_deaths_limit integer,
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 
 -- for each step: the row, or why it does not begin: no row, a terminal status, or the seconds until it may be tried again
-CREATE FUNCTION workflow_engine.start_steps(
+CREATE OR REPLACE FUNCTION workflow_engine.start_steps(
   IN p_run text, IN p_ids text[], IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_steps text[], IN p_payloads bytea[], IN p_deaths_limit integer
 ) RETURNS TABLE (
@@ -100,7 +100,7 @@ BEGIN
 END $$;
 
 -- for each step: '' if its result was recorded; why not: its terminal status, or null if there is no such step
-CREATE FUNCTION workflow_engine.complete_steps(
+CREATE OR REPLACE FUNCTION workflow_engine.complete_steps(
   IN p_run text, IN p_ids text[], IN p_spec integer, IN p_steps text[], IN p_outputs bytea[], IN p_payloads bytea[],
   OUT previous text, OUT ids text[], OUT last text, OUT at timestamptz, OUT refusals text[]
 ) LANGUAGE plpgsql AS $$

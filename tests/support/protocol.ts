@@ -52,7 +52,7 @@ export async function createProtocol(): Promise<Protocol> {
   await createQueues(boss, queues);
   const nothing = async () => undefined;
   const clock = await startDatabaseClock(pool);
-  const storage = { pool, pooled: false, clock, jobPrefix: 'workflow_', queueSchema: QUEUE_SCHEMA };
+  const storage = { pool, clock, jobPrefix: 'workflow_', queueSchema: QUEUE_SCHEMA };
   const { events } = createStorage({ ...storage, onStreamEnd: nothing, onUnfollowed: nothing }, opened);
   const jobs = createJobs(boss, pool, QUEUE_SCHEMA);
 
@@ -84,6 +84,7 @@ export async function createProtocol(): Promise<Protocol> {
         execution: 0,
         attempt: 0,
         beganAt: 0,
+        ended: () => undefined,
         endedCalls: new Map(),
         endingStreams: new Set<string>(),
       };

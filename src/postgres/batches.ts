@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 
 /** Writes an item with others of its key; resolves to what was written for it. */
 export type Batches<Item, Written> = (key: object | string, item: Item) => Promise<Written>;
@@ -6,6 +6,10 @@ export type Batches<Item, Written> = (key: object | string, item: Item) => Promi
 export interface BatchOptions<Item> {
   /** Bytes that an item needs in a statement, by estimate. */
   sizeOf?(item: Item): number;
+  /** For what nobody waits for: how long an item waits for others. */
+  gatherMs?: number;
+  /** Where the order does not matter: after this long, a batch that hangs on a dead connection is overtaken by the next. */
+  patienceMs?: number;
 }
 
 const MOST_ITEMS = 100;
@@ -25,7 +29,7 @@ interface Entry<Item, Written> {
  */
 export function createBatches<Item, Written>(
   write: (items: Item[]) => Promise<Written[]>,
-  { sizeOf = () => 0 }: BatchOptions<Item> = {},
+  { sizeOf = () => 0, gatherMs = 0, patienceMs = Infinity }: BatchOptions<Item> = {},
 ): Batches<Item, Written> {
   const waiting = new Map<object | string, Entry<Item, Written>[]>();
 
@@ -35,16 +39,21 @@ export function createBatches<Item, Written>(
     return entries.splice(0, end < 0 ? entries.length : end);
   };
 
+  async function writeBatch(batch: Entry<Item, Written>[]): Promise<void> {
+    try {
+      const written = await write(batch.map(({ item }) => item));
+      for (const [n, { resolve }] of batch.entries()) resolve(written[n]!);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
   async function writeAll(key: object | string, entries: Entry<Item, Written>[]): Promise<void> {
     await nextTurn();
     while (entries.length > 0) {
-      const batch = takeBatch(entries);
-      try {
-        const written = await write(batch.map(({ item }) => item));
-        for (const [n, { resolve }] of batch.entries()) resolve(written[n]!);
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
+      if (gatherMs > 0) await delay(gatherMs);
+      const written = writeBatch(takeBatch(entries));
+      await (patienceMs === Infinity ? written : withinMs(patienceMs, written));
     }
     waiting.delete(key);
   }
@@ -57,4 +66,12 @@ export function createBatches<Item, Written>(
     return void writeAll(key, first);
   };
   return (key, item) => new Promise((resolve, reject) => void add(key, { item, resolve, reject }));
+}
+
+/** Waits for it, but not longer. */
+async function withinMs(ms: number, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  const patience = delay(ms, undefined, { signal: over.signal }).catch(() => undefined);
+  await Promise.race([work, patience]);
+  over.abort();
 }

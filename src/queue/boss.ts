@@ -70,6 +70,23 @@ export function onPool(queryable: Pool | PoolClient): Db {
   return { executeSql: (text, values) => queryable.query(text, values) };
 }
 
+/** Each a handful: one for a queue. */
+const preparedNames = new Map<string, string>();
+
+/**
+ * The same, prepared: for statements that would take longer to be planned than to be executed. Not those that
+ * look for jobs: their plan would stay what it was when there were none.
+ */
+export function preparedOn(queryable: Pool | PoolClient): Db {
+  return {
+    executeSql(text, values) {
+      const name = preparedNames.get(text) ?? `boss_${preparedNames.size}`;
+      preparedNames.set(text, name);
+      return queryable.query({ name, text, values: values ?? [] });
+    },
+  };
+}
+
 /** Where pg-boss announces new jobs; the payload is the queue's name. */
 export function jobChannel(queueSchema: string): string {
   return `pgboss_${createHash('sha224').update(queueSchema).digest('hex').slice(0, 24)}`;

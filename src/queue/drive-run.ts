@@ -129,7 +129,7 @@ export async function driveRun(
     }
     if (lease.signal.aborted) return false;
     if (replay.completed && !steps.executing) {
-      await jobs.complete(lease);
+      await jobs.completeEnded(lease);
       return true;
     }
     if (!steps.executing && replay.requestedSteps.length > 0 && isOverdue()) {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, PgBoss } from 'pg-boss';
 import { createNews } from '../runtime/news.ts';
 import type { JobData } from './messages.ts';
@@ -7,6 +8,12 @@ import type { Slots } from './slots.ts';
 const POLL_INTERVAL_MS = 500;
 const AFTER_ERROR_MS = 1_000;
 
+/** So long after a full portion, other workers that heard of the jobs come first. */
+const TURN_OF_OTHERS_MS = 20;
+
+/** How long a backlog waits for as many slots as a portion has. */
+const GATHER_MS = 100;
+
 export interface FetchLoop {
   /** There may be a new job. */
   announce(): void;
@@ -14,28 +21,44 @@ export interface FetchLoop {
   stop(): Promise<void>;
 }
 
+export interface FetchLoopOptions {
+  boss: PgBoss;
+  queues: readonly string[];
+  slots: Slots;
+  /** What it rejects with is its own business. */
+  handle(queue: string, job: Job<JobData>): Promise<void>;
+  /** Where it must be shorter than half a second, for want of notifications. */
+  pollIntervalMs: number;
+  /**
+   * Of a backlog, how many jobs are fetched by one statement: no more, so that other workers get theirs, and no
+   * fewer if slots get free soon. Otherwise, whoever comes first takes as many as there are free slots.
+   */
+  portion?: number;
+}
+
 /**
- * Fetches as many jobs as there are free slots, one at least, whenever there is news and at least every half
- * second.
+ * Fetches jobs for the free slots, one at least, whenever there is news and at least every half second.
  * (`work()` of pg-boss sleeps a whole polling interval after a job, which strands a backlog, or
  * fetches no more until the slowest job of its batch is done.)
- * @param handle what it rejects with is its own business
- * @param pollIntervalMs where that must be shorter, for want of notifications
  */
-export function createFetchLoop(
-  boss: PgBoss,
-  queues: readonly string[],
-  slots: Slots,
-  handle: (queue: string, job: Job<JobData>) => Promise<void>,
-  pollIntervalMs: number,
-): FetchLoop {
+export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
+  const { boss, queues, slots, handle, pollIntervalMs, portion } = options;
   const news = createNews();
   const handling = new Set<Promise<void>>();
+  const backlogs = new Set<string>();
   let stopping = false;
   let turn = 0;
+
   async function fetchFrom(queue: string): Promise<void> {
+    if (portion !== undefined && backlogs.delete(queue)) {
+      await delay(TURN_OF_OTHERS_MS);
+      await slots.several(portion, GATHER_MS);
+    }
     let asked = 0;
-    const fetch = (batchSize: number) => boss.fetch<JobData>(queue, { batchSize: (asked = batchSize) });
+    const fetch = (free: number) => {
+      asked = Math.min(free, portion ?? free);
+      return boss.fetch<JobData>(queue, { batchSize: asked });
+    };
     const jobs = await slots.fill(POLL_INTERVAL_MS, fetch);
     for (const job of jobs) {
       const handled = handle(queue, job)
@@ -47,7 +70,9 @@ export function createFetchLoop(
       handling.add(handled);
     }
     // A full batch may have left more behind; without a slot, nobody has looked.
-    if (jobs.length === asked) news.announce();
+    if (jobs.length < asked) return;
+    backlogs.add(queue);
+    news.announce();
   }
 
   /** Each time beginning with another one: a backlog in one queue must not starve the next. */

@@ -10,9 +10,10 @@ import { DATABASE_PATIENCE_MS, isUnreachable, retryTransient } from '../postgres
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import { createJobTable, type JobTable } from './job-table.ts';
-import { runIdOf, type DeadLetter, type JobData } from './messages.ts';
+import type { DeadLetter, JobData } from './messages.ts';
 import type { OrphanedJob } from './orphaned-jobs.ts';
 import { reasonOf } from './report.ts';
+import { createSender, type Message } from './send-jobs.ts';
 
 /** Tells the driver of the run in the payload to look again. */
 export const WAKE_CHANNEL = 'workflow_wake';
@@ -27,12 +28,6 @@ const KEEP_DEAD_LETTERS_SECONDS = 90 * 24 * 3600;
 
 /** Not ours any more, or news in the meantime: the transaction was rolled back. */
 class RolledBack extends Error {}
-
-/** A job to be; `key`: the id of its run or step. */
-interface Message {
-  key: string;
-  data: JobData;
-}
 
 export interface Jobs extends JobTable {
   /**
@@ -64,6 +59,8 @@ export interface Jobs extends JobTable {
   /** The same for a process that stops: it cannot wait for long. */
   handBack(lease: Lease, key: string, data: JobData): Promise<void>;
   complete(lease: Lease): Promise<void>;
+  /** The same after the last event of a run: nobody waits for it, so it is done for several at once. */
+  completeEnded(lease: Lease): Promise<void>;
   /** One for each run, however often it is called. */
   sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;
   /** Takes jobs of a run away from holders that are gone, and makes them due. */
@@ -78,6 +75,7 @@ export interface Jobs extends JobTable {
 /** What is done with the jobs that are leases; see "The lease" in docs/ARCHITECTURE.md. */
 export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs {
   const table = createJobTable(pool, queueSchema);
+  const { send, sendIn } = createSender(boss, pool);
   const attemptOf = ({ jobId, retryCount }: Lease) => ({ id: jobId, retryCount });
   const patiently = <T>(work: () => Promise<T>) => retryTransient(work, DATABASE_PATIENCE_MS);
 
@@ -85,24 +83,18 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     const response = await boss.complete(lease.queue, attemptOf(lease), undefined, { db: onPool(client) });
     if (affected(response) === 0) throw new RolledBack();
   };
-  const jobOf = ({ key, data }: Message, delaySeconds = 0) => ({
-    singletonKey: key,
-    startAfter: delaySeconds,
-    // pg-boss has an index of the active jobs that are in a group, which the sweep reads.
-    group: { id: runIdOf(data) ?? key },
-  });
-  const completions = createBatches(async (leases: Lease[]) => {
+  const completeAll = async (leases: Lease[]) => {
     await boss.complete(leases[0]!.queue, leases.map(attemptOf));
     return leases.map(() => undefined);
-  });
-  const send = (db: Pool | PoolClient, queue: string, key: string, data: JobData, delaySeconds?: number) =>
-    boss.send(queue, data, { ...jobOf({ key, data }, delaySeconds), db: onPool(db) });
+  };
+  const completions = createBatches(completeAll, { patienceMs: 1_000 });
+  const endings = createBatches(completeAll, { patienceMs: 1_000, gatherMs: 50 });
 
   const replace: Jobs['replace'] = async (lease, key, data, delaySeconds) => {
     await rolledBackIsFalse(() =>
       transaction(pool, async (client) => {
         await completeIn(client, lease);
-        await send(client, lease.queue, key, data, delaySeconds);
+        await sendIn(client, lease.queue, [{ key, data }], delaySeconds);
       }),
     );
   };
@@ -112,8 +104,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
       transaction(pool, async (client) => {
         if (driver && !(await lockLease(client, queueSchema, driver)))
           throw new LeaseLostError('steps not sent: the lease of their run is gone');
-        const jobsToBe = steps.map((step) => ({ ...jobOf(step, delaySeconds), data: step.data }));
-        await boss.insert(queue, jobsToBe, { db: onPool(client), returnId: false });
+        await sendIn(client, queue, steps, delaySeconds);
       }),
     );
 
@@ -125,7 +116,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
         for (let turn = 1; ; turn += 1) {
           // Without its queue, which keepQueues creates again, none of the three ever succeeds.
           if (turn > 3) await delay(Math.min(turn * 10, 1_000));
-          if ((await send(pool, queue, runId, data)) !== null) return;
+          if (await send(queue, { key: runId, data })) return;
           if ((await boss.update(queue, undefined, { singletonKey: runId, startAfter: 0 })).updated > 0) return;
           if (await table.isActive(queue, runId)) return notify(pool, WAKE_CHANNEL, runId);
         }
@@ -143,7 +134,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
             // The row before the job, as in every event: the same order everywhere, so no deadlock.
             if (!(await recordPark(client, runId, parking))) throw new RolledBack();
             await completeIn(client, lease);
-            if (parking.delaySeconds !== undefined) await send(client, lease.queue, runId, data, parking.delaySeconds);
+            const { delaySeconds } = parking;
+            if (delaySeconds !== undefined) await sendIn(client, lease.queue, [{ key: runId, data }], delaySeconds);
           }),
         ),
       ),
@@ -155,6 +147,8 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     giveBack: (lease, key, data) => retryTransient(() => replace(lease, key, data), Infinity),
 
     complete: (lease) => patiently(() => completions(lease.queue, lease)),
+
+    completeEnded: (lease) => patiently(() => endings(lease.queue, lease)),
 
     async sendDeadLetter(queue, runId, letter) {
       const options = { singletonKey: runId, group: { id: runId }, retentionSeconds: KEEP_DEAD_LETTERS_SECONDS };

@@ -8,6 +8,8 @@ export interface Slots {
    * back what it does not need. Finds nothing if there was none within `patienceMs`.
    */
   fill<T>(patienceMs: number, find: (count: number) => Promise<T[]>): Promise<T[]>;
+  /** Resolves when so many are free, or after `patienceMs`. */
+  several(count: number, patienceMs: number): Promise<void>;
   /** Does something in one, however long that takes to get. What takes longer than `patienceMs` goes on without. */
   use<T>(patienceMs: number, work: () => Promise<T>): Promise<T>;
   /** Gives one back. */
@@ -17,6 +19,7 @@ export interface Slots {
 /** How many things of a kind this process does at once. */
 export function createSlots(count: number): Slots {
   const waiting: (() => void)[] = [];
+  const watching = new Set<{ count: number; enough(): void }>();
   let free = count;
 
   const tryTake = () => {
@@ -43,8 +46,9 @@ export function createSlots(count: number): Slots {
 
   const give = () => {
     const begin = waiting.shift();
-    if (begin) begin();
-    else free += 1;
+    if (begin) return begin();
+    free += 1;
+    for (const watcher of watching) if (free >= watcher.count) watcher.enough();
   };
 
   return {
@@ -62,6 +66,19 @@ export function createSlots(count: number): Slots {
       } finally {
         for (let n = used; n < reserved; n += 1) give();
       }
+    },
+    several(wanted, patienceMs) {
+      if (free >= wanted) return Promise.resolve();
+      return new Promise((resolve) => {
+        const enough = () => {
+          clearTimeout(timer);
+          watching.delete(watcher);
+          resolve();
+        };
+        const watcher = { count: wanted, enough };
+        const timer = setTimeout(enough, patienceMs);
+        watching.add(watcher);
+      });
     },
     async use(patienceMs, work) {
       await take();

@@ -33,32 +33,29 @@ export function startWorker(options: WorkerOptions): Worker {
   const { pollIntervalMs } = listener;
   const driving = createDriving(options);
   const { leases, stepSlots } = driving;
-  const runSlots = createSlots(Math.max(MIN_RUNS, concurrency * RUNS_PER_STEP_SLOT));
+  const runsAtOnce = Math.max(MIN_RUNS, concurrency * RUNS_PER_STEP_SLOT);
+  const runSlots = createSlots(runsAtOnce);
   const contexts = deploymentIds.map((deploymentId) => driving.contextFor(deploymentId, false));
   const stopping = new AbortController();
 
-  const runLoop = createFetchLoop(
+  const contextOf = (kind: 'flows' | 'steps', queue: string) => contexts.find(({ queues }) => queues[kind] === queue)!;
+  const runLoop = createFetchLoop({
     boss,
-    contexts.map(({ queues }) => queues.flows),
-    runSlots,
-    (queue, job) => {
-      const context = contexts.find(({ queues }) => queues.flows === queue)!;
-      return handleRunJob(job, context, leases, (handedOver) => driveAlone(handedOver, stopping.signal));
-    },
+    queues: contexts.map(({ queues }) => queues.flows),
+    slots: runSlots,
+    handle: (queue, job) =>
+      handleRunJob(job, contextOf('flows', queue), leases, (run) => driveAlone(run, stopping.signal)),
     pollIntervalMs,
-  );
-  const stepLoop = createFetchLoop(
+    // While others are fetched, those that are left keep the step slots busy.
+    portion: Math.floor(runsAtOnce / 4),
+  });
+  const stepLoop = createFetchLoop({
     boss,
-    contexts.map(({ queues }) => queues.steps),
-    stepSlots,
-    (queue, job) =>
-      handleStepJob(
-        job,
-        contexts.find(({ queues }) => queues.steps === queue)!,
-        leases,
-      ),
+    queues: contexts.map(({ queues }) => queues.steps),
+    slots: stepSlots,
+    handle: (queue, job) => handleStepJob(job, contextOf('steps', queue), leases),
     pollIntervalMs,
-  );
+  });
 
   const loopOf = (queue: string): FetchLoop[] => {
     if (contexts.some(({ queues }) => queues.flows === queue)) return [runLoop];

@@ -1,4 +1,5 @@
 /** Parts of driving a run that need no database. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Event } from '@workflow/world';
 import { describe, expect, test } from 'vitest';
 import { createBatches } from '../src/postgres/batches.ts';
@@ -97,6 +98,33 @@ describe('batches', () => {
     expect(sizes).toEqual([100, 100, 50, 2, 1, 1, 1]);
   });
 
+  test('what nobody waits for is written with what comes soon', async () => {
+    const written: string[][] = [];
+    const write = async (items: string[]) => {
+      written.push(items);
+      return items;
+    };
+    const add = createBatches<string, string>(write, { gatherMs: 200 });
+    const first = add('run', 'a');
+    await delay(1);
+    await Promise.all([first, add('run', 'b')]);
+    expect(written).toEqual([['a', 'b']]);
+  });
+
+  test('one that hangs on a dead connection is overtaken by the next, where the order does not matter', async () => {
+    let hanging = 0;
+    const write = (items: string[]) => {
+      if (!items.includes('hangs')) return Promise.resolve(items);
+      hanging += 1;
+      return new Promise<string[]>(() => {});
+    };
+    const add = createBatches<string, string>(write, { patienceMs: 50 });
+    void add('run', 'hangs');
+    await expect.poll(() => hanging).toBe(1);
+    expect(await add('run', 'next')).toBe('next');
+    expect(await add('run', 'another')).toBe('another');
+  });
+
   test('who comes with something that fails, fails; the next do not', async () => {
     const add = createBatches<string, string>(async (items) => {
       if (items.includes('bad')) throw new Error('no');
@@ -123,6 +151,21 @@ describe('slots', () => {
     slots.give();
     expect(await slots.fill(0, async (count) => Array.from({ length: count - 1 }))).toEqual([]);
     expect(slots.tryTake()).toBe(true);
+  });
+
+  test('several are waited for until there are so many, or no longer', async () => {
+    const slots = createSlots(3);
+    await slots.several(3, 60_000);
+    slots.tryTake();
+    slots.tryTake();
+    await slots.several(3, 1);
+    let enough = false;
+    const waiting = slots.several(3, 60_000).then(() => (enough = true));
+    slots.give();
+    await delay(1);
+    expect(enough).toBe(false);
+    slots.give();
+    await waiting;
   });
 
   test('what takes too long goes on without its slot, which is given back once', async () => {

@@ -69,6 +69,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const known = answerFromMemory(scope, event);
     if (known) return known;
     const ends = endingWith(scope, event);
+    if (ENDS_EXECUTION.has(event.eventType)) stepOf(scope)?.ended();
     const lease = isFenced(scope, event) ? scope?.lease : undefined;
     const attempt = () => writeEvent(runId, event, params, scope, ends);
     const isPaidFor = event.eventType === 'step_completed';

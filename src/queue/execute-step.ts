@@ -23,6 +23,8 @@ interface Circumstances {
   signal?: AbortSignal;
   /** Of the run's driver. */
   runLog?: RunLog;
+  /** Called when its function has ended. */
+  ended?: () => void;
   /** What `step_started` has returned already. */
   started?: EventResult | undefined;
 }
@@ -35,7 +37,17 @@ interface Circumstances {
 export async function executeStep(
   { queueName, payload }: StepMessage,
   lease: Lease,
-  { pool, deploymentId, alone, runWatch, trace, signal = lease.signal, runLog, started }: Circumstances,
+  {
+    pool,
+    deploymentId,
+    alone,
+    runWatch,
+    trace,
+    signal = lease.signal,
+    ended = () => {},
+    runLog,
+    started,
+  }: Circumstances,
 ): Promise<Redelivery> {
   using run = runWatch.watch(payload.workflowRunId);
   const over = new AbortController();
@@ -52,6 +64,7 @@ export async function executeStep(
     execution: 0,
     attempt: 0,
     beganAt: 0,
+    ended,
     endingStreams: new Set(),
     endedCalls: new Map(),
   };

@@ -85,8 +85,13 @@ export function createRunSteps(
   };
 
   const executeHere = async (step: StepMessage, started?: EventResult) => {
+    let hasSlot = true;
+    const giveSlot = () => {
+      if (hasSlot) stepSlots.give();
+      hasSlot = false;
+    };
     try {
-      const again = await executeStep(step, lease, { ...context, signal, runLog, started });
+      const again = await executeStep(step, lease, { ...context, signal, ended: giveSlot, runLog, started });
       if (again !== undefined) await later(step, again);
     } catch (error) {
       // Not an answer of the step: it was aborted, or the database is gone. If it is still wanted, queue it.
@@ -96,7 +101,7 @@ export function createRunSteps(
       }
     } finally {
       executing.delete(step.payload.stepId);
-      stepSlots.give();
+      giveSlot();
       onNews();
     }
   };

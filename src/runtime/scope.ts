@@ -69,6 +69,8 @@ export interface StepScope {
   attempt: number;
   /** When the first execution began: milliseconds since 1970, by the clock of the database. */
   beganAt: number;
+  /** Called when its function has ended: all that is left is to record how. */
+  ended(): void;
   /** Streams whose end is to be written with the step's result. */
   endingStreams: Set<string>;
   /** Model calls that have ended, by their ids: to be written with the step's event. */

@@ -1,7 +1,8 @@
-/** What shares a statement, or a slot, with others. */
+/** What shares a statement, a plan or a slot with others. */
 import { expect, test } from 'vitest';
+import { frequentEvents } from '../src/postgres/frequent-events.ts';
 import { createApplication } from './support/application.ts';
-import { connect, createProtocol } from './support/protocol.ts';
+import { connect, createProtocol, fetchRun } from './support/protocol.ts';
 import { PROJECT, run, startProgram } from './support/program.ts';
 import { until } from './support/until.ts';
 
@@ -17,6 +18,32 @@ test('jobs that are sent at the same moment are one statement; one that is there
   expect(sent.map(({ key }) => key).toSorted()).toEqual(keys.toSorted());
   // The one that was sent twice was moved.
   expect(new Set(sent.filter(({ key }) => key !== 'run-0').map(({ xid }) => xid)).size).toBe(1);
+});
+
+test('events are found by their indexes, although their statements were planned when the tables were empty', async () => {
+  const protocol = await createProtocol();
+  const { lease } = await fetchRun(protocol);
+  await protocol.query('VACUUM ANALYZE');
+  await using client = await connect(protocol.url);
+  await client.query('BEGIN');
+  const context = { runId: protocol.runId, specVersion: 2, queueSchema: 'workflow_queue', lease, alone: false };
+  const bytes = Buffer.from('');
+  const given = { stepName: 'test', input: bytes, payload: bytes, startPayload: bytes, output: bytes };
+  await frequentEvents.startRun(client, context, 8);
+  for (let n = 0; n < 10; n += 1) {
+    const steps = ['first', 'second'].map((name) => ({ ...given, stepId: `${name}-${n}` }));
+    await frequentEvents.createSteps(client, context, steps, 1);
+    await frequentEvents.startSteps(client, context, steps.slice(1));
+    await frequentEvents.completeSteps(client, context, steps);
+  }
+  await frequentEvents.completeRun(client, context, bytes, bytes);
+
+  const { rows } = await client.query<{ table: string; scans: string; found: string }>(
+    `SELECT relname AS table, seq_scan AS scans, idx_scan AS found FROM pg_stat_xact_user_tables
+     WHERE schemaname LIKE 'workflow%' AND seq_scan + idx_scan > 0`,
+  );
+  expect(rows.map(({ table }) => table)).toEqual(expect.arrayContaining(['job_common', 'workflow_events']));
+  expect(rows.filter(({ scans }) => scans !== '0')).toEqual([]);
 });
 
 test('a result that cannot be recorded at the moment keeps no other step from beginning', async () => {

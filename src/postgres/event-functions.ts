@@ -4,6 +4,9 @@
  * is what world-postgres writes. The less frequent events go through world-postgres itself; see "One
  * transaction per event" in docs/ARCHITECTURE.md.
  *
+ * None may plan a sequential scan: a plan that was made when the tables were empty is kept, and would grow slow
+ * with them until somebody analyzes them.
+ *
  * Ids are ULIDs without `wevt_`. The log is read in their order, so they sort after `previous`, the run's last
  * one before. `at` is the time of the transaction, but never before that of the event that came first to the
  * lock of the run: the clock of a workflow must not go back.
@@ -25,7 +28,6 @@ BEGIN
 END $$;
 
 -- The schema of the queue comes as a name; one that is put into the text has each call planned anew (0.2 ms).
--- A plan that is kept may have been made when the tables were empty: without an index, it would grow slow with them.
 CREATE OR REPLACE FUNCTION workflow_engine.begin_event(
   IN p_run text, IN p_ids text[], IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   OUT previous text, OUT ids text[], OUT at timestamp, OUT deaths integer
@@ -39,6 +41,8 @@ BEGIN
     PERFORM set_config('search_path', quote_ident(p_queue_schema), true);
     PERFORM FROM job j WHERE j.name = p_queue AND j.id = p_job AND j.retry_count = p_retry_count AND j.state = 'active' FOR SHARE;
     IF NOT FOUND THEN RAISE SQLSTATE 'WF001' USING MESSAGE = 'the lease is gone'; END IF;
+    -- under two paths in turns, what follows would be planned anew each time
+    PERFORM set_config('search_path', 'pg_catalog', true);
   END IF;
   ids := workflow_engine.ids_after(previous, p_ids);
   SELECT greatest(timezone('UTC', now()), max(e.created_at)) INTO at
@@ -49,7 +53,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.create_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_job_prefix text, IN p_deployment text, IN p_workflow text,
   IN p_input bytea, IN p_context bytea, IN p_payload bytea, OUT id text, OUT at timestamptz
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
   INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name)
   VALUES (p_run, p_job_prefix, p_deployment, p_workflow) ON CONFLICT (run_id) DO NOTHING;
@@ -72,7 +76,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.start_run(
 ) RETURNS TABLE (
   started boolean, started_at timestamptz, wake_seq integer, last text, id text, type text, correlation_id text,
   created_at timestamptz, payload jsonb, payload_cbor bytea, spec_version integer
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   event record;
   run_status workflow.status;
@@ -106,7 +110,7 @@ END $$;
 CREATE OR REPLACE FUNCTION workflow_engine.complete_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_output bytea, IN p_payload bytea, OUT previous text, OUT id text, OUT at timestamptz
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
   event record;
   was workflow.status;

@@ -4,8 +4,9 @@
  * is what world-postgres writes. The less frequent events go through world-postgres itself; see "One
  * transaction per event" in docs/ARCHITECTURE.md.
  *
- * None may plan a sequential scan: a plan that was made when the tables were empty is kept, and would grow slow
- * with them until somebody analyzes them.
+ * A plan that was made when the tables were empty is kept, and would grow slow with them until somebody analyzes
+ * them: so none may plan a sequential scan, and where two indexes would do (a step's, and its run's), one of the
+ * conditions is written so that only the right one does.
  *
  * Ids are ULIDs without `wevt_`. The log is read in their order, so they sort after `previous`, the run's last
  * one before. `at` is the time of the transaction, but never before that of the event that came first to the
@@ -38,7 +39,7 @@ BEGIN
   FROM workflow_engine.run_progress p WHERE p.run_id = p_run FOR UPDATE;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF p_job IS NOT NULL THEN
-    PERFORM set_config('search_path', quote_ident(p_queue_schema), true);
+    PERFORM set_config('search_path', quote_ident(p_queue_schema) || ', pg_temp', true);
     PERFORM FROM job j WHERE j.name = p_queue AND j.id = p_job AND j.retry_count = p_retry_count AND j.state = 'active' FOR SHARE;
     IF NOT FOUND THEN RAISE SQLSTATE 'WF001' USING MESSAGE = 'the lease is gone'; END IF;
     -- under two paths in turns, what follows would be planned anew each time

@@ -126,9 +126,9 @@ const MIGRATIONS: readonly string[] = [
      FROM workflow_engine.model_usage_by_run
      GROUP BY job_prefix, workflow_name, simulated;`,
 
-  RUN_FUNCTIONS + STEP_FUNCTIONS,
+  '-- had the functions for the first time, which the next has as they are now',
 
-  // Replaced: the plan of the lock on the lease is kept.
+  // Replaced as a whole: plans are kept, and use indexes.
   RUN_FUNCTIONS + STEP_FUNCTIONS,
 ];
 

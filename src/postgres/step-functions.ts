@@ -72,7 +72,7 @@ BEGIN
     -- of the row before
     id := NULL; interruptions := NULL; attempt := NULL; name := NULL; input := NULL; created_at := NULL; started_at := NULL;
     SELECT s.status, ceil(extract(epoch FROM s.retry_after - timezone('UTC', now()))) INTO status, retry_seconds
-    FROM workflow.workflow_steps s WHERE s.run_id = p_run AND s.step_id = p_steps[n] FOR UPDATE;
+    FROM workflow.workflow_steps s WHERE s.step_id = p_steps[n] AND s.run_id || '' = p_run FOR UPDATE;
     IF status IN ('pending', 'running') AND coalesce(retry_seconds, 0) <= 0 THEN
       UPDATE workflow.workflow_steps AS s
       SET status = 'running', attempt = s.attempt + 1, started_at = coalesce(s.started_at, event.at), retry_after = NULL,
@@ -117,7 +117,7 @@ BEGIN
   FOR n IN 1..cardinality(p_steps) LOOP
     UPDATE workflow.workflow_steps
     SET status = 'completed', output_cbor = p_outputs[n], completed_at = event.at, updated_at = event.at
-    WHERE run_id = p_run AND step_id = p_steps[n] AND status IN ('pending', 'running');
+    WHERE step_id = p_steps[n] AND run_id || '' = p_run AND status IN ('pending', 'running');
     IF FOUND THEN
       recorded := recorded + 1;
       last := ids[n];
@@ -125,7 +125,7 @@ BEGIN
       INSERT INTO workflow.workflow_events (id, type, correlation_id, created_at, run_id, payload_cbor, spec_version)
       VALUES ('wevt_' || last, 'step_completed', p_steps[n], event.at, p_run, p_payloads[n], p_spec);
     ELSE
-      SELECT s.status INTO was FROM workflow.workflow_steps s WHERE s.run_id = p_run AND s.step_id = p_steps[n];
+      SELECT s.status INTO was FROM workflow.workflow_steps s WHERE s.step_id = p_steps[n] AND s.run_id || '' = p_run;
       refusals[n] := was;
     END IF;
   END LOOP;

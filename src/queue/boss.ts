@@ -70,7 +70,7 @@ export function onPool(queryable: Pool | PoolClient): Db {
   return { executeSql: (text, values) => queryable.query(text, values) };
 }
 
-/** Each a handful: one for a queue. */
+/** One for each queue that this process sends to. */
 const preparedNames = new Map<string, string>();
 
 /**

@@ -54,6 +54,7 @@ export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
       await delay(TURN_OF_OTHERS_MS);
       await slots.several(portion, GATHER_MS);
     }
+    if (stopping) return;
     let asked = 0;
     const fetch = (free: number) => {
       asked = Math.min(free, portion ?? free);
@@ -70,9 +71,8 @@ export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
       handling.add(handled);
     }
     // A full batch may have left more behind; without a slot, nobody has looked.
-    if (jobs.length < asked) return;
-    backlogs.add(queue);
-    news.announce();
+    if (jobs.length === asked) news.announce();
+    if (jobs.length === asked && asked > 0) backlogs.add(queue);
   }
 
   /** Each time beginning with another one: a backlog in one queue must not starve the next. */

@@ -59,7 +59,7 @@ export interface Jobs extends JobTable {
   /** The same for a process that stops: it cannot wait for long. */
   handBack(lease: Lease, key: string, data: JobData): Promise<void>;
   complete(lease: Lease): Promise<void>;
-  /** The same after the last event of a run: nobody waits for it, so it is done for several at once. */
+  /** The same after the last event of a run, for several at once: nothing but a slot waits for it. */
   completeEnded(lease: Lease): Promise<void>;
   /** One for each run, however often it is called. */
   sendDeadLetter(queue: string, runId: string, letter: DeadLetter): Promise<void>;

@@ -27,20 +27,23 @@ export function createSender(boss: PgBoss, pool: Pool): Sender {
     // pg-boss has an index of the active jobs that are in a group, which the sweep reads.
     group: { id: runIdOf(data) ?? key },
   });
-  const insert = (db: Pool | PoolClient, queue: string, jobs: ReturnType<typeof jobOf>[]) =>
-    boss.insert(queue, jobs, { db: preparedOn(db), returnId: true });
+  // An insert waits for whoever is inserting the same key: in one order, so that two cannot wait for each other.
+  const insert = (db: Pool | PoolClient, queue: string, jobs: readonly ReturnType<typeof jobOf>[]) => {
+    const inOrder = jobs.toSorted((one, other) => (one.singletonKey < other.singletonKey ? -1 : 1));
+    return boss.insert(queue, inOrder, { db: preparedOn(db), returnId: true });
+  };
 
   const together = createBatches(
-    async (sent: { queue: string; message: Message }[]) => {
+    async (sent: { queue: string; message: Message; bytes: number }[]) => {
       const jobs = sent.map(({ message }) => jobOf(message));
       const inserted = new Set(await insert(pool, sent[0]!.queue, jobs));
       return jobs.map(({ id }) => inserted.has(id));
     },
-    { sizeOf: ({ message }) => JSON.stringify(message.data).length, patienceMs: 1_000 },
+    { sizeOf: ({ bytes }) => bytes, patienceMs: 1_000 },
   );
 
   return {
-    send: (queue, message) => together(queue, { queue, message }),
+    send: (queue, message) => together(queue, { queue, message, bytes: JSON.stringify(message.data).length }),
     async sendIn(client, queue, messages, delaySeconds) {
       await insert(
         client,

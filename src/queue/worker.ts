@@ -11,6 +11,7 @@ import { workflowQueueName } from './world-queue.ts';
 /** Runs are driven beside the steps, not instead of them; this bounds their memory. */
 const RUNS_PER_STEP_SLOT = 2;
 const MIN_RUNS = 10;
+const MIN_PORTION = 5;
 
 const STOP_PATIENCE_MS = 3_000;
 
@@ -47,7 +48,7 @@ export function startWorker(options: WorkerOptions): Worker {
       handleRunJob(job, contextOf('flows', queue), leases, (run) => driveAlone(run, stopping.signal)),
     pollIntervalMs,
     // While others are fetched, those that are left keep the step slots busy.
-    portion: Math.floor(runsAtOnce / 4),
+    portion: Math.max(MIN_PORTION, Math.floor(runsAtOnce / 4)),
   });
   const stepLoop = createFetchLoop({
     boss,

@@ -52,7 +52,7 @@ test('events are found by their indexes, although their statements were planned 
 test('a result that cannot be recorded at the moment keeps no other step from beginning', async () => {
   const app = await createApplication();
   await app.startWorker({ WORKFLOW_POSTGRES_WORKER_CONCURRENCY: '1' });
-  const [held = ''] = await app.start('parallelWorkflow', [1, 500]);
+  const [held = ''] = await app.start('parallelWorkflow', [1, 3_000]);
   await until('its step is executed', async () => (await app.executions()).length === 1);
   await using holder = await connect(app.url);
   await holder.query('BEGIN');
@@ -60,6 +60,8 @@ test('a result that cannot be recorded at the moment keeps no other step from be
   const [other = ''] = await app.start('parallelWorkflow', [1, 0]);
 
   expect(await app.ended(other)).toEqual({ status: 'completed' });
+  const unrecorded = `SELECT FROM workflow_steps WHERE run_id = $1 AND status = 'running'`;
+  expect(await app.query(unrecorded, [held])).toHaveLength(1);
   await holder.query('ROLLBACK');
   expect(await app.ended(held)).toEqual({ status: 'completed' });
   expect(await app.executions()).toHaveLength(2);

@@ -1,0 +1,130 @@
+import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
+import type { WorldConfig } from '../config/config.ts';
+import { createIsolation } from '../isolation/isolate.ts';
+import { simulatedDeployment, startSimulatedApi } from '../model/simulated-api.ts';
+import { findUnfinishedRuns } from '../postgres/unfinished-runs.ts';
+import { startDatabaseClock } from '../postgres/database-clock.ts';
+import { startHealthCheck } from '../postgres/health.ts';
+import { createListener, notify } from '../postgres/listener.ts';
+import { createPool } from '../postgres/pool.ts';
+import { provideDatabase, type Database } from '../postgres/provide-database.ts';
+import { keepSession } from '../postgres/session.ts';
+import { createStorage } from '../postgres/storage.ts';
+import { findServedDeployment, registerWorker } from '../postgres/workers.ts';
+import { jobChannel, queueNames, startBoss } from '../queue/boss.ts';
+import { driveOne } from '../queue/drive-one.ts';
+import { createJobs, WAKE_CHANNEL } from '../queue/jobs.ts';
+import { keepQueues } from '../queue/keep-queues.ts';
+import { startWorker, type Worker, type WorkerOptions } from '../queue/worker.ts';
+import { createWorldQueue, requestReplay } from '../queue/world-queue.ts';
+import { compileWorkflows, NOT_COMPILED } from '../runtime/compile.ts';
+import { setCurrent, type RunningWorld } from '../runtime/current-world.ts';
+import { replayBy } from '../runtime/replay-clock.ts';
+import { settleBoth } from '../runtime/settle-both.ts';
+import { STREAM_CHANNEL } from '../streams/chunks.ts';
+import { createStreamer } from '../streams/streamer.ts';
+
+/**
+ * Opens what a World needs, composes it, and begins to take work; what was opened is closed by `stop()`.
+ * @param close what closes the World of this process, for whoever has nothing else of it
+ */
+export async function buildWorld(config: WorldConfig, close: () => Promise<void>): Promise<RunningWorld> {
+  await using opened = new AsyncDisposableStack();
+  const [database, compiled] = await settleBoth(
+    provideDatabase(config, opened),
+    compileWorkflows(config.projectRoot, config.workflowFiles),
+  );
+  const { codeVersion, workflows } = compiled;
+  const isReader = compiled === NOT_COMPILED;
+  const simulated = simulatedDeployment(codeVersion);
+  // Without a login, only the runs that were begun without one.
+  const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
+  const deploymentId = deploymentIds[0]!;
+
+  const connections = await connect(database, config, opened);
+  const { pool, clock, health, boss, jobs } = connections;
+  const getDeploymentId = async () =>
+    (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
+  const world = composeWorld({ ...connections, getDeploymentId, close }, config, opened);
+
+  const driving = { ...config, ...connections, concurrency: config.queueConcurrency };
+  const stopping = new AbortController();
+  let worker: Worker | undefined;
+  const running: RunningWorld = {
+    world,
+    config,
+    pool,
+    now: clock.now,
+    workflows,
+    codeVersion,
+    deploymentId,
+    takes: (id) => deploymentIds.includes(id),
+    findUnfinishedRuns: () => findUnfinishedRuns(pool, config.jobPrefix),
+    async driveOne(...run) {
+      await using _entry = await registerWorker(pool, { ...driving, deploymentIds: [] });
+      await driveOne(driving, ...run);
+    },
+    isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
+    stopping: stopping.signal,
+    stop: async () => undefined,
+  };
+  setCurrent(running);
+  opened.defer(() => setCurrent(undefined));
+
+  if (!isReader) {
+    await compiled.load();
+    const queues = [codeVersion, simulated].map((id) => queueNames(config.jobPrefix, id));
+    opened.use(await keepQueues({ ...config, pool, boss, queues }));
+  }
+  if (config.worker) {
+    if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());
+    worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
+  }
+
+  opened.defer(() => stopping.abort());
+  const everything = opened.move();
+  running.stop = () => everything.disposeAsync();
+  return running;
+}
+
+/** What reaches the database, and tells what happens there. */
+async function connect(
+  { connectionString, listenString, pooled }: Database,
+  config: WorldConfig,
+  opened: AsyncDisposableStack,
+) {
+  const pool = opened.adopt(createPool(connectionString, config.maxPoolSize, pooled), (it) => it.end());
+  const session = listenString === undefined ? undefined : opened.use(keepSession(listenString));
+  const listener = createListener(session, [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL]);
+  const clock = await startDatabaseClock(pool);
+  opened.use(replayBy(clock.now));
+  const health = opened.use(startHealthCheck(clock.measure));
+  const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
+  const jobs = createJobs(boss, pool, config.queueSchema);
+  return { pool, session, listener, clock, health, boss, jobs };
+}
+
+async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
+  opened.use(await registerWorker(options.pool, options));
+  return opened.adopt(startWorker(options), (it) => it.stop());
+}
+
+type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'clock' | 'listener' | 'jobs'> & {
+  getDeploymentId(): Promise<string>;
+  close(): Promise<void>;
+};
+
+/** Storage, streams and queue: what the Workflow runtime takes for the World. */
+function composeWorld(
+  { pool, clock, listener, jobs, getDeploymentId, close }: Parts,
+  { jobPrefix, queueSchema }: WorldConfig,
+  opened: AsyncDisposableStack,
+): World {
+  const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
+  const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
+  const onUnfollowed = (runId: string) => requestReplay(pool, jobs, runId);
+  const storage = createStorage({ pool, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
+  const closing = opened.adopt(new AbortController(), (it) => it.abort());
+  const streams = createStreamer(pool, listener, closing.signal);
+  return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close };
+}

@@ -131,9 +131,9 @@ test('a late job of a run that was removed ends, and leaves nothing behind', asy
   const { flows = '', step = '' } = name ?? {};
   const send = (queue: string, key: string, payload: object, queueName: string) =>
     app.query(
-      `INSERT INTO workflow_queue.job (name, policy, singleton_key, retry_limit, heartbeat_seconds, data)
-       VALUES ($1, 'exclusive', $2, 3, 10, $3)`,
-      [queue, key, JSON.stringify({ queueName, payload })],
+      `INSERT INTO workflow_queue.job (name, policy, singleton_key, group_id, retry_limit, heartbeat_seconds, data)
+       VALUES ($1, 'exclusive', $2, $3, 3, 10, $4)`,
+      [queue, key, runId, JSON.stringify({ queueName, payload })],
     );
 
   await send(flows, runId, { runId }, '__wkf_workflow_workflow//./tests/fixtures/workflows//sequenceWorkflow');

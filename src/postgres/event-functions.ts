@@ -33,14 +33,22 @@ CREATE OR REPLACE FUNCTION workflow_engine.begin_event(
   IN p_run text, IN p_ids text[], IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   OUT previous text, OUT ids text[], OUT at timestamp, OUT deaths integer
 ) LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog SET enable_seqscan = off AS $$
+DECLARE
+  flows text;
+  steps text;
 BEGIN
   -- events of one run come one after the other
-  SELECT p.last_event_id, p.deaths INTO previous, deaths
+  SELECT p.last_event_id, p.deaths, p.job_prefix || 'flows.' || p.deployment_id, p.job_prefix || 'steps.' || p.deployment_id
+  INTO previous, deaths, flows, steps
   FROM workflow_engine.run_progress p WHERE p.run_id = p_run FOR UPDATE;
   IF NOT FOUND THEN RAISE SQLSTATE 'WF404' USING MESSAGE = 'gone'; END IF;
   IF p_job IS NOT NULL THEN
+    -- another application's, or of other code: a job that says otherwise is none
+    IF p_queue NOT IN (flows, steps) THEN RAISE SQLSTATE 'WF002' USING MESSAGE = 'the run belongs to the queue ' || flows; END IF;
     PERFORM set_config('search_path', quote_ident(p_queue_schema) || ', pg_temp', true);
-    PERFORM FROM job j WHERE j.name = p_queue AND j.id = p_job AND j.retry_count = p_retry_count AND j.state = 'active' FOR SHARE;
+    PERFORM FROM job j WHERE j.name = p_queue AND j.id = p_job AND j.retry_count = p_retry_count AND j.state = 'active'
+      -- the run's one job, or one of a step of it: with another key, there could be two that drive it
+      AND j.group_id = p_run AND (j.singleton_key = p_run OR p_queue = steps) FOR SHARE;
     IF NOT FOUND THEN RAISE SQLSTATE 'WF001' USING MESSAGE = 'the lease is gone'; END IF;
     -- under two paths in turns, what follows would be planned anew each time
     PERFORM set_config('search_path', 'pg_catalog', true);

@@ -1,3 +1,4 @@
+import { CorruptedEventLogError } from '@workflow/errors';
 import { EventSchema, type AnyEventRequest, type Event } from '@workflow/world';
 import { events } from '@workflow/world-postgres/schema';
 import type { ClientBase, Pool } from 'pg';
@@ -56,14 +57,27 @@ export async function readEvents(client: ClientBase | Pool, runId: string, after
   return asEvents(rows, runId);
 }
 
+/** @throws CorruptedEventLogError which fails the run: nobody can replay over it */
 export function asEvents(rows: readonly EventRow[], runId: string): Event[] {
   return rows.map((row) => {
-    const event = {
-      eventType: row.type,
-      correlationId: row.correlation_id ?? undefined,
-      eventData: decode(row.payload_cbor) ?? row.payload ?? undefined,
-      specVersion: row.spec_version ?? undefined,
-    };
-    return asEvent(event, runId, row.id.slice(PREFIX.length), row.created_at);
+    try {
+      return rowAsEvent(row, runId);
+    } catch (cause) {
+      const { issues, message } = cause as Error & { issues?: { message: string }[] };
+      throw new CorruptedEventLogError(
+        `The event ${row.id} (${row.type}) cannot be read: ${issues?.[0]?.message ?? message}`,
+        { cause },
+      );
+    }
   });
+}
+
+function rowAsEvent(row: EventRow, runId: string): Event {
+  const event = {
+    eventType: row.type,
+    correlationId: row.correlation_id ?? undefined,
+    eventData: decode(row.payload_cbor) ?? row.payload ?? undefined,
+    specVersion: row.spec_version ?? undefined,
+  };
+  return asEvent(event, runId, row.id.slice(PREFIX.length), row.created_at);
 }

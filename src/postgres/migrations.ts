@@ -128,8 +128,13 @@ const MIGRATIONS: readonly string[] = [
 
   '-- had the functions for the first time, which the next has as they are now',
 
-  // Replaced as a whole: plans are kept, and use indexes.
-  RUN_FUNCTIONS + STEP_FUNCTIONS,
+  '-- replaced the functions as a whole, which the next has as they are now',
+
+  // An event is written under a lease of its own run only.
+  `-- whose row a worker has locked looks for what others have missed; of an advisory lock, anybody could be the holder
+   CREATE TABLE workflow_engine.sweeps (job_prefix text PRIMARY KEY);` +
+    RUN_FUNCTIONS +
+    STEP_FUNCTIONS,
 ];
 
 /** The version that this code needs. */

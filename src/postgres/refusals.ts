@@ -6,7 +6,7 @@ import {
   WorkflowWorldError,
 } from '@workflow/errors';
 import type { AnyEventRequest } from '@workflow/world';
-import { LeaseLostError, MustRunAloneError } from '../runtime/scope.ts';
+import { GarbageError, LeaseLostError, MustRunAloneError } from '../runtime/scope.ts';
 
 /** An event of a step that was refused, while others of the same statement were written. */
 export class StepRefusal extends Error {
@@ -32,6 +32,8 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
   const refused = `${eventType} of ${correlationId ?? runId} refused`;
   if (error instanceof StepRefusal) {
     const { status, retrySeconds } = error;
+    if (status === null && eventType === 'step_started')
+      return new GarbageError(`${runId} has no step ${correlationId}`);
     if (status === null) return new WorkflowWorldError(`${refused}: there is no such step`);
     if (retrySeconds === null || retrySeconds <= 0)
       return new EntityConflictError(`${refused}: it is in terminal state "${status}"`);
@@ -41,6 +43,8 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
   switch (code) {
     case 'WF001':
       return new LeaseLostError(`${refused}: ${message} (${runId})`);
+    case 'WF002':
+      return new GarbageError(`${refused}: ${message}`);
     case 'WF003':
       return new MustRunAloneError(runId);
     case 'WF404':

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, PgBoss } from 'pg-boss';
 import { createNews } from '../runtime/news.ts';
-import type { JobData } from './messages.ts';
 import type { Slots } from './slots.ts';
 
 /** Finds delayed jobs and retries, which nothing announces. */
@@ -26,7 +25,7 @@ export interface FetchLoopOptions {
   queues: readonly string[];
   slots: Slots;
   /** What it rejects with is its own business. */
-  handle(queue: string, job: Job<JobData>): Promise<void>;
+  handle(queue: string, job: Job<unknown>): Promise<void>;
   /** Where it must be shorter than half a second, for want of notifications. */
   pollIntervalMs: number;
   /**
@@ -58,7 +57,7 @@ export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
     let asked = 0;
     const fetch = (free: number) => {
       asked = Math.min(free, portion ?? free);
-      return boss.fetch<JobData>(queue, { batchSize: asked });
+      return boss.fetch<unknown>(queue, { batchSize: asked });
     };
     const jobs = await slots.fill(POLL_INTERVAL_MS, fetch);
     for (const job of jobs) {

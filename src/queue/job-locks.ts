@@ -15,7 +15,10 @@ export interface JobLocks {
 /**
  * Keeps a session advisory lock for each job that this process holds. When the process dies, the
  * kernel closes its socket, the server drops the locks, and the sweep sees it in half a second
- * instead of after a lapsed heartbeat. Shared locks: nobody ever waits for one.
+ * instead of after a lapsed heartbeat. Shared locks, which are tried: nobody ever waits for one. Any role that
+ * may connect can take them, too. With a shared one, it keeps the job of a dead worker from being missed; with
+ * an exclusive one, ours as well, and then that lock itself says that the job has a holder. Either way, the
+ * heartbeat decides, ten seconds later.
  * @param heldJobIds the jobs at this moment
  */
 export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>): JobLocks {
@@ -24,8 +27,9 @@ export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<str
 
   session.prepare(async (client) => {
     // A new session has no locks. What is held is locked again before anybody misses it.
-    locked = new Set(heldJobIds());
-    if (locked.size > 0) await client.query(LOCK, [[...locked]]);
+    locked = new Set();
+    const held = [...heldJobIds()];
+    if (held.length > 0) note(locked, await client.query(LOCK, [held]));
   });
 
   const update = async () => {
@@ -34,8 +38,9 @@ export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<str
     const gained = [...held].filter((id) => !locked.has(id));
     const gone = [...locked].filter((id) => !held.has(id));
     // If the session is lost over it, the next one begins anew.
-    locked = new Set(held);
-    if (gained.length > 0) await session.query(LOCK, [gained]);
+    const ours = locked;
+    for (const id of gone) ours.delete(id);
+    if (gained.length > 0) note(ours, await session.query(LOCK, [gained]));
     if (gone.length > 0) await session.query(UNLOCK, [gone]);
   };
 
@@ -48,6 +53,10 @@ export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<str
   return { look, stop: () => clearInterval(timer) };
 }
 
+function note(locked: Set<string>, result: unknown): void {
+  for (const { id } of (result as { rows: { id: string }[] }).rows) locked.add(id);
+}
+
 const KEY = `hashtextextended(id, ${JOB_LOCK_SEED})`;
-const LOCK = `SELECT pg_advisory_lock_shared(${KEY}) FROM unnest($1::text[]) AS id`;
+const LOCK = `SELECT id FROM unnest($1::text[]) AS id WHERE pg_try_advisory_lock_shared(${KEY})`;
 const UNLOCK = `SELECT pg_advisory_unlock_shared(${KEY}) FROM unnest($1::text[]) AS id`;

@@ -3,7 +3,7 @@ import { ALONE_AFTER_DEATHS, DEAD_AFTER_DEATHS } from '../postgres/deaths.ts';
 import { readProgress } from '../postgres/run-progress.ts';
 import currentWorld from '../runtime/current-world.ts';
 import type { RunLog } from '../runtime/run-log.ts';
-import { MustRunAloneError, runInScope, type Lease } from '../runtime/scope.ts';
+import { GarbageError, MustRunAloneError, runInScope, type Lease } from '../runtime/scope.ts';
 import type { DriverContext } from './drive-run.ts';
 import { createReplayScope } from './replay-run.ts';
 
@@ -13,6 +13,7 @@ import { createReplayScope } from './replay-run.ts';
  * else it is refused for, its replay will find out: the run has ended, its first message is all that there is of
  * it, the lease is lost, the database is away, or an event cannot be read.
  * @returns how many workers died of it, as far as that matters here
+ * @throws GarbageError for a run of another application
  */
 export async function openRun(runId: string, lease: Lease, log: RunLog, context: DriverContext): Promise<number> {
   const { pool, alone } = context;
@@ -23,6 +24,7 @@ export async function openRun(runId: string, lease: Lease, log: RunLog, context:
   try {
     await runInScope(scope, () => currentWorld().events.create(runId, started));
   } catch (error) {
+    if (error instanceof GarbageError) throw error;
     if (error instanceof MustRunAloneError) return (await readProgress(pool, runId)).deaths;
   } finally {
     stopListening();

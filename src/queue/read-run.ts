@@ -1,3 +1,4 @@
+import { CorruptedEventLogError } from '@workflow/errors';
 import type { Pool } from 'pg';
 import { readEvents } from '../postgres/event-rows.ts';
 import { readProgress, type RunProgress } from '../postgres/run-progress.ts';
@@ -27,6 +28,13 @@ export interface RunReaderOptions {
 export function createRunReader(options: RunReaderOptions): () => Promise<Pick<RunProgress, 'wakeSeq' | 'deaths'>> {
   const { pool, runId, log, signal, pollIntervalMs, onForgotten } = options;
   let lookAgainAt = performance.now() + pollIntervalMs;
+  const readNews = () =>
+    readEvents(pool, runId, log.lastId).catch((error: unknown) => {
+      // What cannot be read, the replay is to find out, which fails the run: it begins with reading the whole log.
+      if (!CorruptedEventLogError.is(error)) throw error;
+      log.forget();
+      return undefined;
+    });
   return async () => {
     if (log.wakeSeq !== undefined && performance.now() < lookAgainAt) return { wakeSeq: log.wakeSeq, deaths: 0 };
     let load = log.beginReading();
@@ -40,7 +48,8 @@ export function createRunReader(options: RunReaderOptions): () => Promise<Pick<R
     }
     // The number before the events.
     const isNews = log.lastId !== lastEventId;
-    if (log.run) load(isNews ? await readEvents(pool, runId, log.lastId) : [], wakeSeq, lastEventId);
+    const events = log.run && (isNews ? await readNews() : []);
+    if (events) load(events, wakeSeq, lastEventId);
     return progress;
   };
 }

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import { transaction } from '../postgres/pool.ts';
 import { findForgottenRuns, type ForgottenRun } from './forgotten-runs.ts';
 import { findOrphanedJobs, type OrphanedJob } from './orphaned-jobs.ts';
@@ -6,8 +6,8 @@ import { createSeenAgain } from './seen-again.ts';
 
 const SWEEP_INTERVAL_MS = 500;
 
-/** An arbitrary number; one worker at a time sweeps, per job prefix. */
-const SWEEP_LOCK = 7_205_759;
+/** The lock of a row is written, too, and need not reach the disk. */
+const BEGIN = 'BEGIN; SET LOCAL synchronous_commit = off';
 
 /** Whoever could not look for so long was cut off, and with it perhaps everybody whose job seems orphaned. */
 const BLIND_AFTER_MS = 3_000;
@@ -42,21 +42,21 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
   };
 
   async function sweep(): Promise<void> {
-    const found = await transaction(pool, async (client) => {
-      const lock = await client.query<{ ours: boolean }>(
-        // Of the transaction, not the session: that would break behind a pooler.
-        'SELECT pg_try_advisory_xact_lock($1, hashtext($2)) AS ours',
-        [SWEEP_LOCK, jobPrefix],
-      );
-      const now = performance.now();
-      if (now - lastLook > BLIND_AFTER_MS) trustFrom = now + AFTER_BLINDNESS_MS;
-      lastLook = now;
-      if (!lock.rows[0]?.ours) return undefined;
-      return {
-        runs: runsSeenAgain(await findForgottenRuns(client, jobPrefix, queueSchema)),
-        jobs: now < trustFrom ? [] : jobsSeenAgain(await findOrphanedJobs(client, jobPrefix, queueSchema)),
-      };
-    });
+    const found = await transaction(
+      pool,
+      async (client) => {
+        const isOurs = await tryLock(client, jobPrefix);
+        const now = performance.now();
+        if (now - lastLook > BLIND_AFTER_MS) trustFrom = now + AFTER_BLINDNESS_MS;
+        lastLook = now;
+        if (!isOurs) return undefined;
+        return {
+          runs: runsSeenAgain(await findForgottenRuns(client, jobPrefix, queueSchema)),
+          jobs: now < trustFrom ? [] : jobsSeenAgain(await findOrphanedJobs(client, jobPrefix, queueSchema)),
+        };
+      },
+      BEGIN,
+    );
     if (!found) return;
     // What a run lost at the same time, it lost by the same death.
     const orphans = [...Map.groupBy(found.jobs, ({ runId }) => runId)];
@@ -74,4 +74,16 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
     clearInterval(timer);
     await sweeping;
   };
+}
+
+/**
+ * One worker at a time sweeps, per job prefix: who has this row, until its transaction ends. Not an advisory lock,
+ * which any role that may connect can hold for ever.
+ */
+async function tryLock(client: ClientBase, jobPrefix: string): Promise<boolean> {
+  const lock = 'SELECT FROM workflow_engine.sweeps WHERE job_prefix = $1 FOR UPDATE SKIP LOCKED';
+  if ((await client.query(lock, [jobPrefix])).rowCount === 1) return true;
+  // Another one has it, or it is not there yet.
+  const insert = 'INSERT INTO workflow_engine.sweeps (job_prefix) VALUES ($1) ON CONFLICT DO NOTHING';
+  return (await client.query(insert, [jobPrefix])).rowCount === 1;
 }

@@ -107,6 +107,11 @@ export class LeaseLostError extends Error {
   override name = 'LeaseLostError';
 }
 
+/** A job that nobody can carry out, however often it is delivered; the message says why. */
+export class GarbageError extends Error {
+  override name = 'GarbageError';
+}
+
 /** Workers died of the run: it must be driven, and its steps executed, in a process that has nothing else to do. */
 export class MustRunAloneError extends Error {
   override name = 'MustRunAloneError';

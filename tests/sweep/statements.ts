@@ -13,7 +13,7 @@ const BACKGROUND = [
   /^SELECT( 1)?$/,
   /^(UN)?LISTEN /,
   /^SET /,
-  /workflow_engine\.workers/,
+  /workflow_engine\.(workers|sweeps)/,
   /advisory_(xact_)?(un)?lock/,
   /pg_locks/,
   // The sweep looks for runs; what it does to wake one counts.
@@ -30,7 +30,7 @@ const BACKGROUND = [
 /** Sending a job reads the options of its queue. */
 const SEND = /^WITH ins AS \( INSERT INTO \S+\.job/;
 
-const FETCH = /^(?!.*locked_at <).*FOR UPDATE (OF j )?SKIP LOCKED/i;
+const FETCH = /^(?!.*(locked_at <|workflow_engine\.sweeps)).*FOR UPDATE (OF j )?SKIP LOCKED/i;
 
 const send = Client.prototype.query as Query;
 /** Transactions of which only the BEGIN was sent, and those that are not counted. */

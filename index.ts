@@ -42,7 +42,7 @@ async function main(command: Command): Promise<number> {
   announceWorldName(config);
   const isWorker = command.mode === 'worker';
   const model = await chooseModel(config.model, { fallBack: !isWorker });
-  const world = await runWorld({ ...config, model });
+  const world = await runWorld({ ...config, model, waitsForDatabase: isWorker });
   stopping.throwIfAborted();
   if (model === 'simulated') announceSimulation(world, config.model === 'simulated');
   if (isWorker) {

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { UsageError } from './src/cli/usage-error.ts';
 import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { maskSecrets } from './src/config/config.ts';
+import { createAwaitServer } from './src/postgres/await-server.ts';
 import { joinEmbeddedServer } from './src/postgres/embedded/server.ts';
 import { checkDatabase, printSql, setUpDatabase } from './src/postgres/setup.ts';
 import { settleSslMode } from './src/postgres/ssl-mode.ts';
@@ -33,17 +34,19 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const { connectionString, directConnectionString, projectRoot, queueSchema } = getWorldConfig();
-  await using server = connectionString ? undefined : await joinEmbeddedServer(projectRoot);
-  const url = server?.connectionString ?? (await settleSslMode(directConnectionString ?? connectionString!));
+  const config = getWorldConfig();
+  const { connectionString, directConnectionString, projectRoot, queueSchema } = config;
+  const awaitServer = createAwaitServer(config);
+  await using server = connectionString ? undefined : await awaitServer(() => joinEmbeddedServer(projectRoot));
+  const given = directConnectionString ?? connectionString!;
+  const url = server?.connectionString ?? (await awaitServer(() => settleSslMode(given)));
   const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
-  if (print) return await printPlan(url, queueSchema);
-  if (check) return await showState(url, queueSchema, database);
-  return await setUp(url, queueSchema, database);
+  if (!print) console.log(`${check ? 'Checking' : 'Setting up'} ${database}`);
+  const answer = print ? printPlan : check ? showState : setUp;
+  return await awaitServer(() => answer(url, queueSchema));
 }
 
-async function setUp(url: string, queueSchema: string, database: string): Promise<number> {
-  console.log(`Setting up ${database}`);
+async function setUp(url: string, queueSchema: string): Promise<number> {
   const { tables, leftToDo } = await setUpDatabase(url, queueSchema);
   console.log(`✓ ${tables.length} tables and views exist:`);
   for (const table of tables) console.log(`  ${table}`);
@@ -54,8 +57,7 @@ async function setUp(url: string, queueSchema: string, database: string): Promis
   return 0;
 }
 
-async function showState(url: string, queueSchema: string, database: string): Promise<number> {
-  console.log(`Checking ${database}`);
+async function showState(url: string, queueSchema: string): Promise<number> {
   const { parts, missingRights, searchPath } = await checkDatabase(url, queueSchema);
   for (const { name, found, sql } of parts) console.log(`${sql.length === 0 ? '✓' : '✗'} ${name}: ${found}`);
   if (searchPath.sql)

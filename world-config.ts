@@ -24,6 +24,7 @@ export function getWorldConfig(partialConfig: Partial<WorldConfig> = {}): WorldC
 }
 
 let initializing: Promise<RunningWorld> | undefined;
+let stopInitializing = () => {};
 
 /**
  * Connects to the database, compiles the workflows and, unless `worker` is false, starts to take
@@ -38,8 +39,11 @@ export async function initializeWorld(partialConfig: Partial<WorldConfig> = {}):
 export async function runWorld(partialConfig: Partial<WorldConfig> = {}): Promise<RunningWorld> {
   const running = getCurrent();
   if (running) return running;
-  initializing ??= buildWorld(getWorldConfig(partialConfig), stopWorld).finally(() => (initializing = undefined));
-  return initializing;
+  if (initializing) return initializing;
+  const stopping = new AbortController();
+  stopInitializing = () => stopping.abort();
+  const world = buildWorld(getWorldConfig(partialConfig), stopWorld, stopping.signal);
+  return (initializing = world.finally(() => (initializing = undefined)));
 }
 
 /** @throws Error before {@link initializeWorld} */
@@ -54,6 +58,7 @@ export function isWorldHealthy(): boolean {
 
 /** Hands back what this process is working on, at once, and closes everything that was opened. */
 export async function stopWorld(): Promise<void> {
+  stopInitializing();
   await initializing?.catch(() => undefined);
   await getCurrent()?.stop();
 }

@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
+import { createHealth } from '../src/health/health.ts';
 import { createListener } from '../src/postgres/listener.ts';
 import { keepSession } from '../src/postgres/session.ts';
 import { createPool } from '../src/postgres/pool.ts';
@@ -30,7 +31,7 @@ async function isHeldUp({ query }: TestDatabase): Promise<boolean> {
 /** The streams of a process, without a World around them. */
 function openStreams({ url }: TestDatabase) {
   const pool = createPool(url, 3);
-  const session = keepSession(url);
+  const session = keepSession(url, createHealth(console.error).of('The session'));
   const listener = createListener(session, [STREAM_CHANNEL]);
   onTestFinished(async () => {
     await session[Symbol.asyncDispose]();

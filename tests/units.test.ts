@@ -13,6 +13,7 @@ import { createLeases, wasLost } from '../src/queue/leases.ts';
 import { decodePayload, encodePayload } from '../src/queue/messages.ts';
 import { reasonOf } from '../src/queue/report.ts';
 import { compileWorkflows } from '../src/runtime/compile.ts';
+import { createHealth } from '../src/health/health.ts';
 import { createQueueHandler } from '../src/runtime/handlers.ts';
 import { createNews } from '../src/runtime/news.ts';
 import { createCheckout } from './support/checkout.ts';
@@ -148,7 +149,10 @@ describe('small parts', () => {
   });
 
   test('a job that comes back to the same process under a new count is a lease of its own', () => {
-    using leases = createLeases({} as PgBoss);
+    using leases = createLeases(
+      {} as PgBoss,
+      createHealth(() => undefined),
+    );
     const first = leases.hold('flows', { id: 'job', retryCount: 0 });
     const second = leases.hold('flows', { id: 'job', retryCount: 1 });
     expect([first.signal.aborted, second.signal.aborted]).toEqual([true, false]);

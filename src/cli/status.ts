@@ -78,9 +78,13 @@ function describeWorkers(
       runs.find((run) => isStranded(run, []))?.deploymentId ?? (model === 'simulated' ? simulatedDeployment('') : '');
     return [`No worker takes the runs of "${jobPrefix}".`, `  Start one: ${workerCommand(deployment)}`];
   }
-  return workers.flatMap(({ host, pid, deployments, concurrency, startedAt }) => [
+  return workers.flatMap(({ host, pid, deployments, concurrency, startedAt, troubles }) => [
     `worker ${host}:${pid}  up for ${formatSpan(startedAt, new Date(now))}  ${concurrency} steps at once`,
     `  code ${deployments.join(', ')}`,
+    ...troubles.flatMap(({ task, reason, since, failures }) => [
+      `  ⚠ ${task} fails: ${failures} times in ${formatSpan(new Date(since), new Date(now))}`,
+      `    ${reason}`,
+    ]),
   ]);
 }
 

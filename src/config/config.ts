@@ -96,6 +96,8 @@ export interface WorldConfig {
   verbose: boolean;
   /** Whether to take work. Without it, the process can start and follow runs only. */
   worker: boolean;
+  /** Whether it may begin before its database: a worker under a supervisor, which waits a minute for one that is not there. */
+  waitsForDatabase: boolean;
   /** The folder that workflow files are named relative to. */
   projectRoot: string;
   /** Absolute paths of the files with 'use workflow' and 'use step'. */
@@ -136,6 +138,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     targetWorld: env.WORKFLOW_TARGET_WORLD,
     verbose: false,
     worker: true,
+    waitsForDatabase: false,
     projectRoot: PROJECT_ROOT,
     workflowFiles: [join(PROJECT_ROOT, 'workflow-example.ts')],
     log: (line) => console.error(line),

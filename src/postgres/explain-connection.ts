@@ -1,3 +1,4 @@
+import { explainState } from './conditions.ts';
 import { isWithoutTls } from './ssl-mode.ts';
 import { isUnreachable } from './transient.ts';
 
@@ -42,6 +43,11 @@ export function explainConnection(error: unknown, variable: string): string | un
     return `The PostgreSQL server has no TLS, and the sslmode in ${variable} asks for it.\n  Turn it on there (ssl = on), or write sslmode=disable.`;
   }
   if (code === '55P03') return `${message}\n  Somebody else holds a lock on it, another setup perhaps. Try again.`;
+  if (code === '57P03') {
+    return `PostgreSQL is not ready: ${message}\n  It starts, recovers or stops: see its log, and try again.`;
+  }
+  const state = explainState(error);
+  if (state) return `${state.what}: ${message}\n  ${state.remedy}.`;
   if (isUnreachable(error)) {
     return `Cannot reach PostgreSQL: ${message || code}\n  Check ${variable}, and that the server runs.`;
   }

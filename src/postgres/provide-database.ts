@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigError, maskSecrets, type WorldConfig } from '../config/config.ts';
 import { assertSetUp } from './assert-set-up.ts';
+import { createAwaitServer } from './await-server.ts';
 import { joinEmbeddedServer } from './embedded/server.ts';
 import { explainConnection } from './explain-connection.ts';
 import { isPooled } from './pooler.ts';
@@ -26,12 +27,17 @@ export interface Database {
  * @param opened takes what is to be closed at the end
  * @throws ConfigError where the user's database lacks the schema, or its server is too old
  */
-export async function provideDatabase(config: WorldConfig, opened: AsyncDisposableStack): Promise<Database> {
-  if (config.connectionString) return inspectDatabase(config.connectionString, config);
-  const server = opened.use(await joinEmbeddedServer(config.projectRoot));
+export async function provideDatabase(
+  config: WorldConfig,
+  opened: AsyncDisposableStack,
+  awaitServer = createAwaitServer(config),
+): Promise<Database> {
+  const { connectionString: url } = config;
+  if (url) return awaitServer(() => inspectDatabase(url, config));
+  const server = opened.use(await awaitServer(() => joinEmbeddedServer(config.projectRoot)));
   config.log(`PostgreSQL: embedded, data in ${server.directory}`);
   const { connectionString } = server;
-  await setUpDatabase(connectionString, config.queueSchema);
+  await awaitServer(() => setUpDatabase(connectionString, config.queueSchema));
   return { connectionString, pooled: false, listenString: connectionString };
 }
 

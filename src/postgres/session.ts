@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
+import type { TaskHealth } from '../health/health.ts';
 import { connectionOptions } from './pool.ts';
 
 const RECONNECT_DELAY_MS = 500;
@@ -24,7 +25,7 @@ export interface Session extends AsyncDisposable {
  * A connection for what lives as long as a session does: LISTEN, and the locks that say that this
  * process is alive. Opened again whenever it drops (vercel/workflow #1855).
  */
-export function keepSession(connectionString: string): Session {
+export function keepSession(connectionString: string, health: TaskHealth): Session {
   const preparations: ((client: Client) => Promise<unknown>)[] = [];
   const callbacks = new Set<() => void>();
   const stopping = new AbortController();
@@ -59,6 +60,7 @@ export function keepSession(connectionString: string): Session {
       for (let n = 0; n < preparations.length; n += 1) await preparations[n]!(client);
       if (stopping.signal.aborted) return false;
       setOpen(client);
+      health.worked();
       await Promise.race([lost, pingUntilLost(client, lost)]);
       return true;
     } finally {
@@ -70,8 +72,14 @@ export function keepSession(connectionString: string): Session {
   }
 
   const keeping = (async () => {
-    while (!stopping.signal.aborted) {
-      const wasOpen = await connectUntilLost().catch(() => false);
+    for (let failures = 0; !stopping.signal.aborted;) {
+      const wasOpen = await connectUntilLost().catch((error: unknown) => {
+        failures += 1;
+        // A busy machine may be too late for one answer.
+        if (failures > 1 && !stopping.signal.aborted) health.failed(error);
+        return false;
+      });
+      if (wasOpen) failures = 0;
       // At once, the first time: without it, others may take this process for dead.
       if (!wasOpen) await delay(RECONNECT_DELAY_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }

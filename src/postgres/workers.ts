@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
+import { every } from '../health/every.ts';
+import type { Health, Trouble } from '../health/health.ts';
+import type { DatabaseClock } from './database-clock.ts';
 import type { Session } from './session.ts';
 
 const SIGN_OF_LIFE_MS = 5_000;
@@ -18,12 +21,17 @@ export interface WorkerEntry {
   /** Steps at once. */
   concurrency: number;
   startedAt: Date;
+  /** What it cannot do at the moment. */
+  troubles: WorkerTrouble[];
 }
+
+/** Since when it fails, by the clock of the database. */
+type WorkerTrouble = Omit<Trouble, 'forMs'> & { since: string };
 
 /** The workers of a job prefix that gave a sign of life in the last 15 s, oldest first. */
 export async function findWorkers(pool: Pool, jobPrefix: string): Promise<WorkerEntry[]> {
   const { rows } = await pool.query<WorkerEntry>(
-    `SELECT host, pid, deployments, concurrency, started_at AS "startedAt" FROM workflow_engine.workers
+    `SELECT host, pid, deployments, concurrency, started_at AS "startedAt", troubles FROM workflow_engine.workers
      WHERE job_prefix = $1 AND deployments <> '{}' AND seen_at > now() - make_interval(secs => $2) ORDER BY started_at`,
     [jobPrefix, ALIVE_SECONDS],
   );
@@ -40,6 +48,8 @@ interface WorkerOptions {
   /** None: it takes nothing by itself, and is listed for the sweep only. */
   deploymentIds: readonly string[];
   concurrency: number;
+  health: Health;
+  clock: Pick<DatabaseClock, 'now'>;
   /** Where its locks are, if it can have any. */
   session: Session | undefined;
 }
@@ -49,32 +59,30 @@ interface WorkerOptions {
  * nobody's job for want of a lock while there is a worker that cannot lock.
  */
 export async function registerWorker(pool: Pool, options: WorkerOptions): Promise<AsyncDisposable> {
-  const { jobPrefix, deploymentIds, concurrency, session } = options;
+  const { jobPrefix, deploymentIds, concurrency, health, clock, session } = options;
   const id = randomUUID();
-  const signOfLife = () =>
-    pool.query(
-      `INSERT INTO workflow_engine.workers (id, job_prefix, deployments, concurrency, host, pid, locks)
-       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET seen_at = now(), locks = $7`,
-      [id, jobPrefix, deploymentIds, concurrency, hostname(), process.pid, session?.isOpen ?? false],
+  const signOfLife = () => {
+    const troubles = health.troubles.map(({ forMs, ...it }): WorkerTrouble => ({
+      ...it,
+      since: new Date(clock.now() - forMs).toISOString(),
+    }));
+    const locks = session?.isOpen ?? false;
+    return pool.query(
+      `INSERT INTO workflow_engine.workers (id, job_prefix, deployments, concurrency, host, pid, locks, troubles)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET seen_at = now(), locks = $7, troubles = $8`,
+      [id, jobPrefix, deploymentIds, concurrency, hostname(), process.pid, locks, JSON.stringify(troubles)],
     );
+  };
   await pool.query('DELETE FROM workflow_engine.workers WHERE seen_at < now() - $1::interval', [FORGOTTEN_AFTER]);
   await signOfLife();
-  let giving: Promise<unknown> | undefined;
-  const give = () => {
-    // One at a time. A sign that failed is made up for by the next.
-    giving ??= signOfLife()
-      .catch(() => undefined)
-      .finally(() => (giving = undefined));
-  };
-  const timer = setInterval(give, SIGN_OF_LIFE_MS);
-  const stopWatching = session?.onChange(() => void (giving ?? Promise.resolve()).then(give));
+  const giving = every(SIGN_OF_LIFE_MS, health.of('The sign of life'), signOfLife);
+  const stopWatching = session?.onChange(() => void giving.again());
   const leave = async () => {
-    await giving;
+    await giving.stop();
     await pool.query('DELETE FROM workflow_engine.workers WHERE id = $1', [id]);
   };
   return {
     async [Symbol.asyncDispose]() {
-      clearInterval(timer);
       stopWatching?.();
       await Promise.race([leave().catch(() => undefined), delay(LEAVE_PATIENCE_MS, undefined, { ref: false })]);
     },

@@ -41,10 +41,10 @@ export function queueNames(jobPrefix: string, deploymentId: string): QueueNames 
   };
 }
 
-/** pg-boss on our pool, its schema made by setup. Only workers do its maintenance. */
+/** pg-boss on our pool, its schema made by setup. Workers do its maintenance (worker.ts). */
 export async function startBoss(
   pool: Pool,
-  { queueSchema, worker, verbose, log }: Pick<WorldConfig, 'queueSchema' | 'worker' | 'verbose' | 'log'>,
+  { queueSchema, verbose, log }: Pick<WorldConfig, 'queueSchema' | 'verbose' | 'log'>,
 ): Promise<PgBoss> {
   const boss = new PgBoss({
     db: onPool(pool),
@@ -52,13 +52,18 @@ export async function startBoss(
     migrate: false,
     createSchema: false,
     schedule: false,
-    supervise: worker,
+    supervise: false,
     maintenanceIntervalSeconds: 600,
   });
-  // Maintenance that failed is tried again at its next turn; a database that is away shows elsewhere.
+  // What it refreshes by itself, keepQueues looks at too.
   boss.on('error', ({ message }) => verbose && log(`pg-boss: ${message}`));
   boss.on('warning', ({ message }) => verbose && log(`pg-boss: ${message}`));
-  return boss.start();
+  try {
+    return await boss.start();
+  } catch (error) {
+    await boss.stop({ graceful: false });
+    throw error;
+  }
 }
 
 export async function createQueues(boss: PgBoss, names: QueueNames): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Pool } from 'pg';
 import type { PgBoss } from 'pg-boss';
+import type { Health } from '../health/health.ts';
 import type { Listener } from '../postgres/listener.ts';
 import type { Session } from '../postgres/session.ts';
 import { queueNames } from './boss.ts';
@@ -16,6 +17,7 @@ const REPLAYS_AT_ONCE = 4;
 
 export interface DrivingOptions {
   boss: PgBoss;
+  health: Health;
   pool: Pool;
   listener: Listener;
   /** Undefined behind a pooler: then the heartbeats alone tell that this process is alive. */
@@ -41,12 +43,12 @@ export interface Driving {
 }
 
 export function createDriving(options: DrivingOptions): Driving {
-  const { boss, pool, listener, session, jobs, jobPrefix, concurrency } = options;
-  const leases = createLeases(boss);
+  const { boss, health, pool, listener, session, jobs, jobPrefix, concurrency } = options;
+  const leases = createLeases(boss, health);
   const stepSlots = createSlots(concurrency);
   const replaySlots = createSlots(REPLAYS_AT_ONCE);
-  const runWatch = createRunWatch(pool);
-  const locks = session && keepJobLocks(session, leases.heldJobIds);
+  const runWatch = createRunWatch(pool, health);
+  const locks = session && keepJobLocks(session, leases.heldJobIds, health);
   const driven = new Map<string, () => void>();
   const stopListening = listener.on(WAKE_CHANNEL, (runId) => {
     if (runId === undefined) for (const wake of driven.values()) wake();
@@ -77,14 +79,10 @@ export function createDriving(options: DrivingOptions): Driving {
       queues: queueNames(jobPrefix, deploymentId),
       alone,
     }),
-    async locked() {
-      // The one that is under way may have begun before the last job was fetched.
-      await locks?.look();
-      await locks?.look();
-    },
+    locked: async () => locks?.again(),
     stop() {
       stopListening();
-      locks?.stop();
+      locks?.[Symbol.dispose]();
       runWatch[Symbol.dispose]();
       leases[Symbol.dispose]();
     },

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, PgBoss } from 'pg-boss';
+import type { TaskHealth } from '../health/health.ts';
 import { createNews } from '../runtime/news.ts';
 import type { Slots } from './slots.ts';
 
@@ -22,6 +23,7 @@ export interface FetchLoop {
 
 export interface FetchLoopOptions {
   boss: PgBoss;
+  health: TaskHealth;
   queues: readonly string[];
   slots: Slots;
   /** What it rejects with is its own business. */
@@ -41,7 +43,7 @@ export interface FetchLoopOptions {
  * fetches no more until the slowest job of its batch is done.)
  */
 export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
-  const { boss, queues, slots, handle, pollIntervalMs, portion } = options;
+  const { boss, health, queues, slots, handle, pollIntervalMs, portion } = options;
   const news = createNews();
   const handling = new Set<Promise<void>>();
   const backlogs = new Set<string>();
@@ -76,17 +78,20 @@ export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
 
   /** Each time beginning with another one: a backlog in one queue must not starve the next. */
   async function fetchFromAll(): Promise<void> {
-    for (let n = 0; n < queues.length && !stopping; n += 1) await fetchFrom(queues[(turn + n) % queues.length]!);
     turn += 1;
+    for (let n = 0; n < queues.length && !stopping; n += 1) await fetchFrom(queues[(turn + n) % queues.length]!);
   }
 
   const looping = (async () => {
     while (!stopping) {
-      const failed = await fetchFromAll().then(
-        () => false,
-        () => true,
-      );
-      await news.wait(failed ? AFTER_ERROR_MS : Math.min(POLL_INTERVAL_MS, pollIntervalMs));
+      try {
+        await fetchFromAll();
+        health.worked();
+        await news.wait(Math.min(POLL_INTERVAL_MS, pollIntervalMs));
+      } catch (error) {
+        if (!stopping) health.failed(error);
+        await news.wait(AFTER_ERROR_MS);
+      }
     }
   })();
 

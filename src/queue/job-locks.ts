@@ -1,3 +1,5 @@
+import { every, type Repeated } from '../health/every.ts';
+import type { Health } from '../health/health.ts';
 import type { Session } from '../postgres/session.ts';
 
 /** What comes and goes between two looks is never locked. The sweep gives new jobs a second. */
@@ -5,12 +7,6 @@ const INTERVAL_MS = 200;
 
 /** An arbitrary number, so that the locks are nobody else's. */
 export const JOB_LOCK_SEED = 7_205_759;
-
-export interface JobLocks {
-  /** Locks what is held and unlocks what is not, now. A session that is not open does so when it opens. */
-  look(): Promise<void>;
-  stop(): void;
-}
 
 /**
  * Keeps a session advisory lock for each job that this process holds. When the process dies, the
@@ -20,10 +16,10 @@ export interface JobLocks {
  * an exclusive one, ours as well, and then that lock itself says that the job has a holder. Either way, the
  * heartbeat decides, ten seconds later.
  * @param heldJobIds the jobs at this moment
+ * @returns `again` locks what is held, and unlocks what is not, now. A session that is not open does so when it opens.
  */
-export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>): JobLocks {
+export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<string>, health: Health): Repeated {
   let locked = new Set<string>();
-  let looking: Promise<void> | undefined;
 
   session.prepare(async (client) => {
     // A new session has no locks. What is held is locked again before anybody misses it.
@@ -44,13 +40,7 @@ export function keepJobLocks(session: Session, heldJobIds: () => ReadonlySet<str
     if (gone.length > 0) await session.query(UNLOCK, [gone]);
   };
 
-  const look = () =>
-    (looking ??= update()
-      .catch(() => undefined)
-      .finally(() => (looking = undefined)));
-
-  const timer = setInterval(() => void look(), INTERVAL_MS);
-  return { look, stop: () => clearInterval(timer) };
+  return every(INTERVAL_MS, health.of('Locking the jobs'), update);
 }
 
 function note(locked: Set<string>, result: unknown): void {

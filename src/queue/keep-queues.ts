@@ -1,19 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { PgBoss } from 'pg-boss';
+import { every } from '../health/every.ts';
+import type { Health } from '../health/health.ts';
+import { isGone } from '../postgres/conditions.ts';
 import { createQueues, type QueueNames } from './boss.ts';
 
 const LOOK_INTERVAL_MS = 2_000;
 
-/** undefined_table, invalid_schema_name */
-const IS_GONE = /^(42P01|3F000)$/;
-
 export interface KeepQueuesOptions {
   pool: Pool;
   boss: PgBoss;
+  health: Health;
   queueSchema: string;
   queues: readonly QueueNames[];
-  log(line: string): void;
 }
 
 /**
@@ -21,9 +20,9 @@ export interface KeepQueuesOptions {
  * schema, of which setup makes an empty one, or truncated. pg-boss itself remembers for a minute
  * that they are there, and its `send` then does nothing and reports no error.
  */
-export async function keepQueues({ pool, boss, queueSchema, queues, log }: KeepQueuesOptions): Promise<Disposable> {
+export async function keepQueues(options: KeepQueuesOptions): Promise<Disposable> {
+  const { pool, boss, health, queueSchema, queues } = options;
   const names = [...new Set(queues.flatMap((it) => [it.flows, it.steps, it.dead]))];
-  const stopping = new AbortController();
   let isLost = false;
 
   const create = async () => {
@@ -31,29 +30,17 @@ export async function keepQueues({ pool, boss, queueSchema, queues, log }: KeepQ
   };
 
   const look = async () => {
-    const { rowCount } = await pool.query(`SELECT FROM ${queueSchema}.queue WHERE name = ANY ($1)`, [names]);
-    if (rowCount === names.length && !isLost) return;
-    await create();
-    log('The queue is back: its runs go on.');
-    isLost = false;
-  };
-
-  const complain = (error: unknown) => {
-    // A database that is away comes back with its queues; the next look is soon.
-    if (isLost || !IS_GONE.test((error as { code?: string }).code ?? '')) return;
-    isLost = true;
-    log(`The queue is gone: this database has no schema ${queueSchema}, or not all of it.`);
-    log('  Run: npm run postgres-world:setup. This process waits, and goes on by itself.');
+    try {
+      const { rowCount } = await pool.query(`SELECT FROM ${queueSchema}.queue WHERE name = ANY ($1)`, [names]);
+      if (rowCount === names.length && !isLost) return;
+      await create();
+      isLost = false;
+    } catch (error) {
+      isLost ||= isGone(error);
+      throw error;
+    }
   };
 
   await create();
-  void (async () => {
-    while (!stopping.signal.aborted) {
-      await delay(LOOK_INTERVAL_MS, undefined, { ref: false, signal: stopping.signal }).catch(() => undefined);
-      if (!stopping.signal.aborted) await look().catch(complain);
-    }
-  })();
-  return {
-    [Symbol.dispose]: () => stopping.abort(),
-  };
+  return every(LOOK_INTERVAL_MS, health.of('Keeping the queues'), look);
 }

@@ -1,4 +1,6 @@
 import type { PgBoss } from 'pg-boss';
+import { every } from '../health/every.ts';
+import type { Health } from '../health/health.ts';
 import type { Lease } from '../runtime/scope.ts';
 import { settled } from './boss.ts';
 
@@ -22,10 +24,9 @@ export interface Leases extends Disposable {
 }
 
 /** Refreshes the heartbeats of all jobs that this process holds, one statement per queue. */
-export function createLeases(boss: PgBoss): Leases {
+export function createLeases(boss: PgBoss, health: Health): Leases {
   let closed = false;
   let lastGoodRefresh = performance.now();
-  let refreshBegan = -Infinity;
   // pg-boss keeps a job's id across retries: the same process may hold it again under the next count.
   const held = new Map<string, { lease: Lease; aborter: AbortController }>();
   const keyOf = ({ jobId, retryCount }: Pick<Lease, 'jobId' | 'retryCount'>) => `${jobId}:${retryCount}`;
@@ -43,17 +44,12 @@ export function createLeases(boss: PgBoss): Leases {
     lastGoodRefresh = began;
   }
 
-  const timer = setInterval(() => {
-    if (performance.now() - lastGoodRefresh > DOUBT_MS) {
-      for (const { aborter } of held.values()) aborter.abort('lost' satisfies LeaseEnd);
-    }
-    // One that hangs on a dead connection does not keep the next one from trying another.
-    if (held.size === 0 || performance.now() - refreshBegan < REFRESH_PATIENCE_MS) return;
-    refreshBegan = performance.now();
-    // One that failed is tried again at the next turn, until the doubt above.
-    void refresh()
-      .catch(() => undefined)
-      .finally(() => (refreshBegan = -Infinity));
+  const refreshing = every(REFRESH_INTERVAL_MS, health.of('The refresh of the leases'), refresh, {
+    overtakeAfterMs: REFRESH_PATIENCE_MS,
+  });
+  const doubting = setInterval(() => {
+    if (performance.now() - lastGoodRefresh <= DOUBT_MS) return;
+    for (const { aborter } of held.values()) aborter.abort('lost' satisfies LeaseEnd);
   }, REFRESH_INTERVAL_MS);
 
   return {
@@ -81,7 +77,8 @@ export function createLeases(boss: PgBoss): Leases {
       for (const { aborter } of held.values()) aborter.abort('shutdown' satisfies LeaseEnd);
     },
     [Symbol.dispose]() {
-      clearInterval(timer);
+      clearInterval(doubting);
+      refreshing[Symbol.dispose]();
     },
   };
 }

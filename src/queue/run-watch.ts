@@ -1,4 +1,6 @@
 import type { Pool } from 'pg';
+import { every } from '../health/every.ts';
+import type { Health } from '../health/health.ts';
 import { findEndedRuns } from '../postgres/ended-runs.ts';
 
 const LOOK_INTERVAL_MS = 500;
@@ -19,11 +21,11 @@ interface WatchedRun extends Disposable {
  * because nobody else can be relied on: notifications do not pass a pooler, the run may have no driver
  * at the moment, and another tool that cancels it tells nobody.
  */
-export function createRunWatch(pool: Pool): RunWatch {
+export function createRunWatch(pool: Pool, health: Health): RunWatch {
   const watched = new Map<AbortController, string>();
-  let lookBegan = -Infinity;
 
   async function look(): Promise<void> {
+    if (watched.size === 0) return;
     const ended = await findEndedRuns(pool, [...new Set(watched.values())]);
     for (const [aborter, runId] of watched) {
       const how = ended.get(runId);
@@ -31,14 +33,9 @@ export function createRunWatch(pool: Pool): RunWatch {
     }
   }
 
-  const timer = setInterval(() => {
-    // One that hangs on a dead connection does not keep the next one from trying another.
-    if (watched.size === 0 || performance.now() - lookBegan < LOOK_PATIENCE_MS) return;
-    lookBegan = performance.now();
-    void look()
-      .catch(() => undefined)
-      .finally(() => (lookBegan = -Infinity));
-  }, LOOK_INTERVAL_MS);
+  const looking = every(LOOK_INTERVAL_MS, health.of('The look for runs that have ended'), look, {
+    overtakeAfterMs: LOOK_PATIENCE_MS,
+  });
 
   return {
     watch(runId) {
@@ -46,6 +43,6 @@ export function createRunWatch(pool: Pool): RunWatch {
       watched.set(aborter, runId);
       return { signal: aborter.signal, [Symbol.dispose]: () => void watched.delete(aborter) };
     },
-    [Symbol.dispose]: () => clearInterval(timer),
+    [Symbol.dispose]: looking[Symbol.dispose],
   };
 }

@@ -1,4 +1,6 @@
 import type { ClientBase, Pool } from 'pg';
+import { every, type Repeated } from '../health/every.ts';
+import type { Health } from '../health/health.ts';
 import { transaction } from '../postgres/pool.ts';
 import { findForgottenRuns, type ForgottenRun } from './forgotten-runs.ts';
 import { findOrphanedJobs, type OrphanedJob } from './orphaned-jobs.ts';
@@ -15,6 +17,7 @@ const AFTER_BLINDNESS_MS = 10_000;
 
 export interface SweepOptions {
   pool: Pool;
+  health: Health;
   jobPrefix: string;
   queueSchema: string;
   /** Makes sure that somebody drives a run that has something to do. */
@@ -23,13 +26,14 @@ export interface SweepOptions {
   takeAway(runId: string, jobs: readonly OrphanedJob[]): Promise<void>;
 }
 
-/** Looks for what everybody else has missed, or left behind when they died. Returns what stops it. */
-export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: SweepOptions): () => Promise<void> {
+/** Looks for what everybody else has missed, or left behind when they died. */
+export function startSweep(options: SweepOptions): Repeated {
+  const { pool, health, jobPrefix, queueSchema, wake, takeAway } = options;
   const runsSeenAgain = createSeenAgain<ForgottenRun>(({ runId }) => runId);
   const jobsSeenAgain = createSeenAgain<OrphanedJob>(({ jobId, retryCount }) => `${jobId}:${retryCount}`);
   let lastLook = performance.now();
   let trustFrom = 0;
-  let sweeping: Promise<void> | undefined;
+  let failure: unknown;
 
   const waking = new Set<string>();
   /** Not waited for: a run of other code, whose queue is gone, must not keep us from looking again. */
@@ -37,7 +41,7 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
     if (waking.has(run.runId)) return;
     waking.add(run.runId);
     void wake(run)
-      .catch(() => undefined)
+      .catch((error: unknown) => (failure = error))
       .finally(() => waking.delete(run.runId));
   };
 
@@ -61,19 +65,15 @@ export function startSweep({ pool, jobPrefix, queueSchema, wake, takeAway }: Swe
     // What a run lost at the same time, it lost by the same death.
     const orphans = [...Map.groupBy(found.jobs, ({ runId }) => runId)];
     for (const run of found.runs) wakeOnce(run);
-    await Promise.allSettled(orphans.map(([runId, jobs]) => takeAway(runId, jobs)));
+    const taking = await Promise.allSettled(orphans.map(([runId, jobs]) => takeAway(runId, jobs)));
+    for (const taken of taking) if (taken.status === 'rejected') failure = taken.reason;
+    if (failure === undefined) return;
+    const error = failure;
+    failure = undefined;
+    throw error;
   }
 
-  const timer = setInterval(() => {
-    // A sweep that failed is made up for by the next.
-    sweeping ??= sweep()
-      .catch(() => undefined)
-      .finally(() => (sweeping = undefined));
-  }, SWEEP_INTERVAL_MS);
-  return async () => {
-    clearInterval(timer);
-    await sweeping;
-  };
+  return every(SWEEP_INTERVAL_MS, health.of('The sweep'), sweep);
 }
 
 /**

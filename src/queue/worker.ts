@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { every } from '../health/every.ts';
 import { jobChannel, queueNames } from './boss.ts';
 import { createDriving, type DrivingOptions } from './driving.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
@@ -12,6 +13,9 @@ import { workflowQueueName } from './world-queue.ts';
 const RUNS_PER_STEP_SLOT = 2;
 const MIN_RUNS = 10;
 const MIN_PORTION = 5;
+
+/** pg-boss then sees by itself what is due, and which worker's turn it is. */
+const MAINTENANCE_INTERVAL_MS = 60_000;
 
 const STOP_PATIENCE_MS = 3_000;
 
@@ -30,7 +34,8 @@ export interface Worker {
 
 /** Takes work of the given deployments from the database until it is stopped. */
 export function startWorker(options: WorkerOptions): Worker {
-  const { boss, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency, driveAlone } = options;
+  const { boss, health, pool, listener, jobs, jobPrefix, queueSchema, deploymentIds, concurrency, driveAlone } =
+    options;
   const { pollIntervalMs } = listener;
   const driving = createDriving(options);
   const { leases, stepSlots } = driving;
@@ -42,6 +47,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const contextOf = (kind: 'flows' | 'steps', queue: string) => contexts.find(({ queues }) => queues[kind] === queue)!;
   const runLoop = createFetchLoop({
     boss,
+    health: health.of('Fetching runs'),
     queues: contexts.map(({ queues }) => queues.flows),
     slots: runSlots,
     handle: (queue, job) =>
@@ -52,6 +58,7 @@ export function startWorker(options: WorkerOptions): Worker {
   });
   const stepLoop = createFetchLoop({
     boss,
+    health: health.of('Fetching steps'),
     queues: contexts.map(({ queues }) => queues.steps),
     slots: stepSlots,
     handle: (queue, job) => handleStepJob(job, contextOf('steps', queue), leases),
@@ -66,8 +73,9 @@ export function startWorker(options: WorkerOptions): Worker {
     const loops = queue === undefined ? [runLoop, stepLoop] : loopOf(queue);
     for (const loop of loops) loop.announce();
   });
-  const stopSweep = startSweep({
+  const sweeping = startSweep({
     pool,
+    health,
     jobPrefix,
     queueSchema,
     wake: ({ runId, deploymentId, workflowName }) =>
@@ -76,6 +84,12 @@ export function startWorker(options: WorkerOptions): Worker {
         payload: { runId },
       }),
     takeAway: jobs.takeAway,
+  });
+
+  const maintain = () => boss.supervise();
+  // It may rebuild an index, which takes as long as it takes.
+  const maintaining = every(MAINTENANCE_INTERVAL_MS, health.of('The maintenance of the queue'), maintain, {
+    hangsAfterMs: Infinity,
   });
 
   let running = true;
@@ -87,7 +101,7 @@ export function startWorker(options: WorkerOptions): Worker {
       if (!running) return;
       running = false;
       stopListening();
-      const stopped = Promise.all([runLoop.stop(), stepLoop.stop(), stopSweep()]);
+      const stopped = Promise.all([runLoop.stop(), stepLoop.stop(), sweeping.stop(), maintaining.stop()]);
       leases.abortAll();
       stopping.abort();
       // The leases are handed back at once; a step that does not heed its signal may take longer.

@@ -1,8 +1,10 @@
 import { SPEC_VERSION_CURRENT, type World } from '@workflow/world';
 import type { WorldConfig } from '../config/config.ts';
+import { createHealth } from '../health/health.ts';
 import { createIsolation } from '../isolation/isolate.ts';
 import { simulatedDeployment, startSimulatedApi } from '../model/simulated-api.ts';
 import { findUnfinishedRuns } from '../postgres/unfinished-runs.ts';
+import { createAwaitServer, type AwaitServer } from '../postgres/await-server.ts';
 import { startDatabaseClock } from '../postgres/database-clock.ts';
 import { startHealthCheck } from '../postgres/health.ts';
 import { createListener, notify } from '../postgres/listener.ts';
@@ -15,7 +17,7 @@ import { jobChannel, queueNames, startBoss } from '../queue/boss.ts';
 import { driveOne } from '../queue/drive-one.ts';
 import { createJobs, WAKE_CHANNEL } from '../queue/jobs.ts';
 import { keepQueues } from '../queue/keep-queues.ts';
-import { startWorker, type Worker, type WorkerOptions } from '../queue/worker.ts';
+import { startWorker, type Worker } from '../queue/worker.ts';
 import { createWorldQueue, requestReplay } from '../queue/world-queue.ts';
 import { compileWorkflows, NOT_COMPILED } from '../runtime/compile.ts';
 import { setCurrent, type RunningWorld } from '../runtime/current-world.ts';
@@ -26,12 +28,18 @@ import { createStreamer } from '../streams/streamer.ts';
 
 /**
  * Opens what a World needs, composes it, and begins to take work; what was opened is closed by `stop()`.
+ * @param stopped fires when nobody waits for it any more
  * @param close what closes the World of this process, for whoever has nothing else of it
  */
-export async function buildWorld(config: WorldConfig, close: () => Promise<void>): Promise<RunningWorld> {
+export async function buildWorld(
+  config: WorldConfig,
+  close: () => Promise<void>,
+  stopped: AbortSignal,
+): Promise<RunningWorld> {
   await using opened = new AsyncDisposableStack();
+  const awaitServer = createAwaitServer(config, stopped);
   const [database, compiled] = await settleBoth(
-    provideDatabase(config, opened),
+    provideDatabase(config, opened, awaitServer),
     compileWorkflows(config.projectRoot, config.workflowFiles),
   );
   const { codeVersion, workflows } = compiled;
@@ -41,8 +49,8 @@ export async function buildWorld(config: WorldConfig, close: () => Promise<void>
   const deploymentIds = config.model === 'simulated' ? [simulated] : [codeVersion, simulated];
   const deploymentId = deploymentIds[0]!;
 
-  const connections = await connect(database, config, opened);
-  const { pool, clock, health, boss, jobs } = connections;
+  const connections = await connect(database, config, opened, awaitServer);
+  const { pool, clock, check, boss, health, jobs } = connections;
   const getDeploymentId = async () =>
     (isReader && (await findServedDeployment(pool, config.jobPrefix))) || deploymentId;
   const world = composeWorld({ ...connections, getDeploymentId, close }, config, opened);
@@ -64,7 +72,7 @@ export async function buildWorld(config: WorldConfig, close: () => Promise<void>
       await using _entry = await registerWorker(pool, { ...driving, deploymentIds: [] });
       await driveOne(driving, ...run);
     },
-    isHealthy: () => health.healthy && (worker?.running ?? !config.worker),
+    isHealthy: () => check.healthy && (worker?.running ?? !config.worker),
     stopping: stopping.signal,
     stop: async () => undefined,
   };
@@ -74,11 +82,13 @@ export async function buildWorld(config: WorldConfig, close: () => Promise<void>
   if (!isReader) {
     await compiled.load();
     const queues = [codeVersion, simulated].map((id) => queueNames(config.jobPrefix, id));
-    opened.use(await keepQueues({ ...config, pool, boss, queues }));
+    opened.use(await awaitServer(() => keepQueues({ ...config, pool, boss, health, queues })));
   }
   if (config.worker) {
     if (!config.simulatedApiUrl) opened.use(await startSimulatedApi());
-    worker = await takeWork({ ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) }, opened);
+    const options = { ...driving, deploymentIds, driveAlone: createIsolation(config, jobs) };
+    opened.use(await awaitServer(() => registerWorker(pool, options)));
+    worker = opened.adopt(startWorker(options), (it) => it.stop());
   }
 
   opened.defer(() => stopping.abort());
@@ -92,21 +102,21 @@ async function connect(
   { connectionString, listenString, pooled }: Database,
   config: WorldConfig,
   opened: AsyncDisposableStack,
+  awaitServer: AwaitServer,
 ) {
+  const health = createHealth(config.log);
   const pool = opened.adopt(createPool(connectionString, config.maxPoolSize, pooled), (it) => it.end());
-  const session = listenString === undefined ? undefined : opened.use(keepSession(listenString));
+  const session =
+    listenString === undefined
+      ? undefined
+      : opened.use(keepSession(listenString, health.of('The session for notifications')));
   const listener = createListener(session, [jobChannel(config.queueSchema), WAKE_CHANNEL, STREAM_CHANNEL]);
-  const clock = await startDatabaseClock(pool);
+  const clock = await awaitServer(() => startDatabaseClock(pool));
   opened.use(replayBy(clock.now));
-  const health = opened.use(startHealthCheck(clock.measure));
-  const boss = opened.adopt(await startBoss(pool, config), (it) => it.stop({ graceful: false }));
+  const check = opened.use(startHealthCheck(clock.measure, health));
+  const boss = opened.adopt(await awaitServer(() => startBoss(pool, config)), (it) => it.stop({ graceful: false }));
   const jobs = createJobs(boss, pool, config.queueSchema);
-  return { pool, session, listener, clock, health, boss, jobs };
-}
-
-async function takeWork(options: WorkerOptions, opened: AsyncDisposableStack): Promise<Worker> {
-  opened.use(await registerWorker(options.pool, options));
-  return opened.adopt(startWorker(options), (it) => it.stop());
+  return { pool, session, listener, clock, check, health, boss, jobs };
 }
 
 type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'clock' | 'listener' | 'jobs'> & {

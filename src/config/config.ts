@@ -9,6 +9,9 @@ const unsetIfEmpty = (value: unknown) => (value === '' ? undefined : value);
 /** pg-boss allows these characters in queue names, which begin with the prefix. */
 const JOB_PREFIX = /^[\w.-]+$/;
 
+/** The names of the queues of such a one would begin as those of another: `a_flows.b_flows.…` */
+const LIKE_QUEUES = /(flows|steps)\./;
+
 /** PostgreSQL folds and quotes other names; these work everywhere unquoted. */
 const SCHEMA_NAME = /^[a-z_][a-z0-9_]{0,49}$/;
 
@@ -41,7 +44,11 @@ export const environmentSchema = z
     ),
     WORKFLOW_POSTGRES_JOB_PREFIX: z.preprocess(
       unsetIfEmpty,
-      z.string().regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only').default('workflow_'),
+      z
+        .string()
+        .regex(JOB_PREFIX, 'may contain letters, digits, "_", "-" and "." only')
+        .refine((prefix) => !LIKE_QUEUES.test(prefix), 'must not contain "flows." or "steps."')
+        .default('workflow_'),
     ),
     WORKFLOW_POSTGRES_WORKER_CONCURRENCY: z.preprocess(unsetIfEmpty, concurrency.default(10)),
     WORKFLOW_POSTGRES_MAX_POOL_SIZE: z.preprocess(unsetIfEmpty, concurrency.default(10)),

@@ -141,7 +141,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
         return frequent.completeRun(event, context, scope);
       default: {
         const begin = event.eventType === 'wait_created' ? BEGIN_UNFLUSHED : undefined;
-        const writing = { stock, queueSchema, runId, event, params, scope, lease };
+        const writing = { stock, queueSchema, jobPrefix, runId, event, params, scope, lease };
         return inTransaction((client, committed) => writeStock(client, writing, committed), begin);
       }
     }

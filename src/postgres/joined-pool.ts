@@ -3,16 +3,17 @@ import { Pool, type PoolClient } from 'pg';
 
 const currentTransaction = new AsyncLocalStorage<PoolClient>();
 
-/**
- * Runs `work`; whatever it does through a {@link JoinedPool} happens on `client`, inside its open transaction.
- * @param mapValue applied to every value that a statement binds
- */
-export function joinTransaction<T>(
-  client: PoolClient,
-  work: () => Promise<T>,
-  mapValue: (value: unknown) => unknown,
-): Promise<T> {
-  return currentTransaction.run(joined(client, mapValue), work);
+/** What is changed of the statements that pass through. */
+export interface StatementMap {
+  /** Applied to every value that a statement binds. */
+  value(value: unknown): unknown;
+  /** Applied to the text of a statement. */
+  text?(text: string): string;
+}
+
+/** Runs `work`; whatever it does through a {@link JoinedPool} happens on `client`, inside its open transaction. */
+export function joinTransaction<T>(client: PoolClient, work: () => Promise<T>, map: StatementMap): Promise<T> {
+  return currentTransaction.run(joined(client, map), work);
 }
 
 /**
@@ -41,15 +42,24 @@ export class JoinedPool extends Pool {
 }
 
 /** One statement at a time: world-postgres sends some in parallel, which pg deprecates on one connection. */
-function joined(client: PoolClient, mapValue: (value: unknown) => unknown): PoolClient {
+function joined(client: PoolClient, map: StatementMap): PoolClient {
   let last: Promise<unknown> = Promise.resolve();
   const query = (statement: unknown, values?: unknown[]) => {
-    const send = () => (client.query as (...args: unknown[]) => Promise<unknown>)(statement, values?.map(mapValue));
+    const mapped = map.text ? mapText(statement, map.text) : statement;
+    const send = () => (client.query as (...args: unknown[]) => Promise<unknown>)(mapped, values?.map(map.value));
     const result = last.then(send, send);
     last = result.catch(() => undefined);
     return result;
   };
   return new Proxy(client, { get: (target, key) => (key === 'query' ? query : Reflect.get(target, key)) });
+}
+
+/** A prepared one whose text was changed is sent without its name, which belongs to the other text. */
+function mapText(statement: unknown, map: (text: string) => string): unknown {
+  if (typeof statement === 'string') return map(statement);
+  const { text } = statement as { text: string };
+  const mapped = map(text);
+  return mapped === text ? statement : { ...(statement as object), text: mapped, name: undefined };
 }
 
 const SAVEPOINTS: Record<string, string> = {

@@ -22,6 +22,7 @@ export interface StockWriting {
   /** world-postgres's own, on a JoinedPool. */
   stock: Storage['events'];
   queueSchema: string;
+  jobPrefix: string;
   runId: string;
   event: AnyEventRequest;
   params: (CreateEventParams & HookAnswerParams) | undefined;
@@ -36,7 +37,7 @@ export async function writeStock(
   writing: StockWriting,
   committed: AfterCommit,
 ): Promise<EventResult> {
-  const { stock, queueSchema, runId, event, params, scope, lease } = writing;
+  const { stock, queueSchema, jobPrefix, runId, event, params, scope, lease } = writing;
   const run = await lockRun(client, runId);
   if (lease && !(await lockLease(client, queueSchema, lease))) {
     throw new LeaseLostError(`${event.eventType} refused: the lease of ${runId} is gone`);
@@ -55,7 +56,9 @@ export async function writeStock(
   const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;
   const mapValue = (value: unknown) => stamp(order.renumber(value));
   const execute = async () => {
-    const written = await joinTransaction(client, () => stockCreate(runId, event, params), mapValue);
+    const text = event.eventType === 'hook_created' ? (sql: string) => amongOwnHooks(sql, jobPrefix) : undefined;
+    const map = { value: mapValue, ...(text && { text }) };
+    const written = await joinTransaction(client, () => stockCreate(runId, event, params), map);
     if (written.event) written.event.eventId = String(order.renumber(written.event.eventId));
     return written;
   };
@@ -80,6 +83,17 @@ export async function writeStock(
     if (own && order.ids.length === 1) committed(() => scope?.log?.add(run.lastEventId, [own], last));
   }
   return result;
+}
+
+/**
+ * Whether a token is taken, world-postgres asks of all hooks in the table. Here it is the application's own: two may
+ * wait on the same one. (A test fails should the statement ever look different.)
+ * @param jobPrefix letters, digits and the like only
+ */
+function amongOwnHooks(sql: string, jobPrefix: string): string {
+  const byToken = '"workflow_hooks"."token" = $1';
+  const own = `SELECT run_id FROM workflow_engine.run_progress WHERE job_prefix = '${jobPrefix}'`;
+  return sql.startsWith('select') ? sql.replace(byToken, `${byToken} AND "workflow_hooks"."run_id" IN (${own})`) : sql;
 }
 
 /** Whether a replay of the run could observe the event that was written. */

@@ -1,3 +1,4 @@
+import { WorkflowRunNotFoundError } from '@workflow/errors';
 import { MessageId, parseQueueName, type Queue } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readDeployment } from '../postgres/run-progress.ts';
@@ -53,7 +54,10 @@ export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: Wor
   async function deploymentOf(runId: string, given: string | undefined): Promise<string> {
     const scope = scopeOf(runId);
     if (scope?.kind === 'step') return scope.deploymentId;
-    return given ?? (await readDeployment(pool, runId))?.deploymentId ?? getDeploymentId();
+    if (given !== undefined) return given;
+    const run = await readDeployment(pool, runId);
+    if (run && run.jobPrefix !== jobPrefix) throw new WorkflowRunNotFoundError(runId);
+    return run?.deploymentId ?? getDeploymentId();
   }
 }
 
@@ -61,7 +65,6 @@ export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: Wor
 export async function requestReplay(pool: Pool, jobs: Jobs, runId: string): Promise<void> {
   const run = await readDeployment(pool, runId);
   if (!run) return;
-  // Its own application's queue: the official tools cancel whatever is in the database.
   const { flows } = queueNames(run.jobPrefix, run.deploymentId);
   await jobs.wake(flows, runId, { queueName: workflowQueueName(run.workflowName), payload: { runId } });
 }

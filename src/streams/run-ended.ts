@@ -52,3 +52,9 @@ async function readRunState(pool: Pool, ulid: string): Promise<RunState> {
 function ulidOf(stream: string): string | undefined {
   return /^strm_([0-7][0-9A-HJKMNP-TV-Z]{25})_user/.exec(stream)?.[1];
 }
+
+/** Of the run that a stream is named after, if it is. */
+export function runIdOfStream(stream: string): string | undefined {
+  const ulid = ulidOf(stream);
+  return ulid && `wrun_${ulid}`;
+}

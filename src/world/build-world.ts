@@ -25,6 +25,9 @@ import { replayBy } from '../runtime/replay-clock.ts';
 import { settleBoth } from '../runtime/settle-both.ts';
 import { STREAM_CHANNEL } from '../streams/chunks.ts';
 import { createStreamer } from '../streams/streamer.ts';
+import { createOwnRuns } from '../walls/own-runs.ts';
+import { wallStorage } from '../walls/walled-storage.ts';
+import { wallStreams } from '../walls/walled-streams.ts';
 
 /**
  * Opens what a World needs, composes it, and begins to take work; what was opened is closed by `stop()`.
@@ -135,6 +138,7 @@ function composeWorld(
   const onUnfollowed = (runId: string) => requestReplay(pool, jobs, runId);
   const storage = createStorage({ pool, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
-  const streams = createStreamer(pool, listener, closing.signal);
-  return { specVersion: SPEC_VERSION_CURRENT, ...storage, ...streams, ...queue, close };
+  const runs = createOwnRuns(pool, jobPrefix);
+  const streams = wallStreams(createStreamer(pool, listener, closing.signal), runs);
+  return { specVersion: SPEC_VERSION_CURRENT, ...wallStorage(storage, runs), ...streams, ...queue, close };
 }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { every } from '../src/health/every.ts';
 import { createHealth } from '../src/health/health.ts';
 import { createAwaitServer } from '../src/postgres/await-server.ts';
+import { explainConnection } from '../src/postgres/explain-connection.ts';
 import { checkDatabase } from '../src/postgres/setup.ts';
 import { createApplication } from './support/application.ts';
 import { createRole, createTestDatabase } from './support/database.ts';
@@ -56,6 +57,24 @@ test('a worker whose role loses rights says which, is not healthy after ten seco
   expect(worker.stderr.match(/✓ The role has the privilege again, after \d+ s\./g)).toHaveLength(2);
   const [runId = ''] = await app.start('sequenceWorkflow', [1]);
   expect(await app.ended(runId)).toEqual({ status: 'completed' });
+});
+
+test.each([
+  [
+    '53100',
+    'No space left on device',
+    /^The disk of the PostgreSQL server is full: No space .*\n {2}Make room on it\.$/,
+  ],
+  ['53200', 'out of memory', /^The PostgreSQL server is out of memory: .*\n {2}Give it more/],
+  ['53300', 'sorry, too many clients already', /no connection left: sorry, too many .*\n {2}Raise its max_connections/],
+  ['57014', 'canceling statement', /has cancelled a statement: .*\n {2}Raise the statement_timeout of the role\.$/],
+  ['25006', 'cannot execute INSERT', /is read-only, as a standby is: .*\n {2}Promote it, or let WORKFLOW_POSTGRES_URL/],
+  ['57P03', 'the database system is starting up', /^PostgreSQL is not ready: .*\n {2}It starts, recovers or stops/],
+])('a command that meets %s says what is wrong and what to do', (code, message, says) => {
+  const cause = failure(code, message);
+  expect(explainConnection(cause, 'WORKFLOW_POSTGRES_URL')).toMatch(says);
+  // As drizzle wraps it.
+  expect(explainConnection(new Error('Failed query: …', { cause }), 'WORKFLOW_POSTGRES_URL')).toMatch(says);
 });
 
 describe('what fails again and again', () => {
@@ -153,7 +172,6 @@ describe('who begins before the database is ready', () => {
   test.each([
     { who: 'a worker', what: 'starts', errors: [STARTING], waitsSeconds: 60 },
     { who: 'a worker', what: 'is not there', errors: [REFUSED], waitsSeconds: 60 },
-    { who: 'a worker', what: 'is a standby', errors: [STANDBY], waitsSeconds: 60 },
     { who: 'a worker', what: 'knows another password', errors: [WRONG], waitsSeconds: 0 },
     { who: 'a worker', what: 'has no room', errors: [FULL], waitsSeconds: 0 },
     { who: 'a command', what: 'starts', errors: [STARTING], waitsSeconds: 15 },

@@ -9,8 +9,8 @@ const WORKER_PATIENCE_MS = 60_000;
 
 const RETRY_DELAY_MS = 250;
 
-/** Nobody listens there, or nobody is found; or a standby, which may be about to be promoted. */
-const ABSENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ETIMEDOUT|25006)$/;
+/** Nobody listens there, or nobody is found. */
+const ABSENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ETIMEDOUT)$/;
 const ABSENT_MESSAGE = /timeout expired/;
 
 /** Room, and memory, do not come back in seconds. */
@@ -43,7 +43,8 @@ export function createAwaitServer(
         const { code, message } = rootOf(error);
         const isAbsent = ABSENT.test(code) || ABSENT_MESSAGE.test(message);
         isThere ||= !isAbsent;
-        if (!passes(error, code) || !isThere || performance.now() > (deadline ?? Infinity)) throw error;
+        if (!isUnreachable(error) || NOT_SOON.test(code) || !isThere || performance.now() > (deadline ?? Infinity))
+          throw error;
         if (deadline === undefined) {
           const reason = maskSecrets(message || code);
           log(`PostgreSQL is not ready: ${reason}. Waiting for it, ${patienceMs / 1_000} s at most.`);
@@ -54,8 +55,4 @@ export function createAwaitServer(
       }
     }
   };
-}
-
-function passes(error: unknown, code: string): boolean {
-  return code === '25006' || (isUnreachable(error) && !NOT_SOON.test(code));
 }

@@ -1,4 +1,4 @@
-import { explainState } from './conditions.ts';
+import { explainState, rootOf } from './conditions.ts';
 import { isWithoutTls } from './ssl-mode.ts';
 import { isUnreachable } from './transient.ts';
 
@@ -21,7 +21,7 @@ const UNTRUSTED =
  */
 export function explainConnection(error: unknown, variable: string): string | undefined {
   if (!(error instanceof Error)) return undefined;
-  const { message, code = '' } = error as Error & { code?: string };
+  const { message, code } = rootOf(error);
   const refused = REFUSED_BY_SERVER[code];
   if (message.includes('client password must be a string')) {
     return `The server wants a password, and ${variable} has none.`;

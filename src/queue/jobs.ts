@@ -6,7 +6,7 @@ import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
 import { lockLease, lockRun, recordPark, type Parking } from '../postgres/run-progress.ts';
-import { DATABASE_PATIENCE_MS, isUnreachable, retryTransient } from '../postgres/transient.ts';
+import { DATABASE_PATIENCE_MS, isTransient, retryTransient } from '../postgres/transient.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import { createJobTable, type JobTable } from './job-table.ts';
@@ -177,7 +177,7 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
     },
 
     async retry(lease, key, data, reason) {
-      if (isUnreachable(reason)) await patiently(() => replace(lease, key, data, AFTER_OUTAGE_SECONDS));
+      if (isTransient(reason)) await patiently(() => replace(lease, key, data, AFTER_OUTAGE_SECONDS));
       else await patiently(() => boss.fail(lease.queue, attemptOf(lease), { message: reasonOf(reason) }));
     },
   };

@@ -17,8 +17,20 @@ export interface TestServer {
   url: string;
   /** `fast` ends every session, `immediate` is a crash. */
   stop(how: 'fast' | 'immediate'): Promise<void>;
-  /** After it was stopped: the same data on the same port. */
-  start(): Promise<void>;
+  /**
+   * After it was stopped: the same data on the same port, until it answers.
+   * @param more settings; with `hot_standby: 'off'`, a standby never does
+   */
+  start(more?: Record<string, string>): Promise<void>;
+  /** Makes a standby of it, which a stopped one becomes when it is started; and what ends that. */
+  standBy(): Promise<void>;
+  promote(): Promise<void>;
+}
+
+export interface ServerOptions {
+  settings?: Record<string, string | number>;
+  /** Called with the directory that will have the data in `data`. Returns options for initdb. */
+  prepare?(directory: string): Promise<string[]>;
 }
 
 /**
@@ -32,18 +44,31 @@ export async function startServer(binaries: string, certificates?: Certificates)
 }
 
 /** The same, for tests that take it away and bring it back. */
-export async function startStoppableServer(binaries: string, certificates?: Certificates): Promise<TestServer> {
+export async function startStoppableServer(
+  binaries: string,
+  certificates?: Certificates,
+  { settings: given = {}, prepare = async () => [] }: ServerOptions = {},
+): Promise<TestServer> {
   const directory = await createServerDirectory();
   const data = join(directory, 'data');
   const password = randomBytes(12).toString('hex');
   const passwordFile = join(directory, 'password');
   await writeFile(passwordFile, password);
   await chmod(passwordFile, 0o644);
-  await promisify(execFile)(
-    join(binaries, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, '-E', 'UTF8', '--locale=C', '-N'],
-    { ...serverUser(), cwd: directory },
-  );
+  const execute = (program: string, ...args: string[]) =>
+    promisify(execFile)(join(binaries, program), ['-D', data, ...args], { ...serverUser(), cwd: directory });
+  const options = [
+    '-U',
+    'postgres',
+    '-A',
+    'scram-sha-256',
+    `--pwfile=${passwordFile}`,
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '-N',
+  ];
+  await execute('initdb', ...options, ...(await prepare(directory)));
 
   const port = await freePort();
   const settings = {
@@ -51,17 +76,20 @@ export async function startStoppableServer(binaries: string, certificates?: Cert
     unix_socket_directories: directory,
     port,
     fsync: 'off',
+    ...given,
     ...(certificates && { ssl: 'on', ssl_cert_file: certificates.certificate, ssl_key_file: certificates.key }),
   };
-  const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
   let server: Program;
-  const start = async () => {
-    server = startCommand(join(binaries, 'postgres'), ['-D', data, ...options], {
+  const start = async (more: Record<string, string> = {}) => {
+    const all = Object.entries({ ...settings, ...more }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    server = startCommand(join(binaries, 'postgres'), ['-D', data, ...all], {
       cwd: directory,
       user: serverUser(),
     });
-    await until('the server answers', () => query(url, 'SELECT').catch(() => undefined));
+    const answers = () =>
+      query(url, 'SELECT').catch(({ code }: { code?: string }) => code === '57P03' && more.hot_standby);
+    await until('the server answers', answers);
   };
   const stop = async (how: 'fast' | 'immediate') => {
     server.kill(how === 'fast' ? 'SIGINT' : 'SIGQUIT');
@@ -70,5 +98,11 @@ export async function startStoppableServer(binaries: string, certificates?: Cert
   // A server that gets SIGTERM waits for its clients.
   onTestFinished(() => stop('immediate'));
   await start();
-  return { url, stop, start };
+  return {
+    url,
+    stop,
+    start,
+    standBy: () => writeFile(join(data, 'standby.signal'), ''),
+    promote: async () => void (await execute('pg_ctl', 'promote', '-W')),
+  };
 }

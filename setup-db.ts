@@ -9,7 +9,7 @@ import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { maskSecrets } from './src/config/config.ts';
 import { createAwaitServer } from './src/postgres/await-server.ts';
 import { joinEmbeddedServer } from './src/postgres/embedded/server.ts';
-import { checkDatabase, printSql, setUpDatabase } from './src/postgres/setup.ts';
+import { checkDatabase, describeRoles, printSql, setUpDatabase } from './src/postgres/setup.ts';
 import { settleSslMode } from './src/postgres/ssl-mode.ts';
 import { getWorldConfig } from './world-config.ts';
 
@@ -18,6 +18,7 @@ const USAGE = `Usage: setup-db.ts [OPTION]
   (nothing)   create or migrate what is missing, in one transaction
   --check     say what is missing; exit code 1 if something is
   --print     print the SQL that would be run, for psql or a migration tool
+  --print-roles   print the SQL of a role that sets up, and of one for workers, with the least rights
   --help      this text`;
 
 try {
@@ -29,7 +30,7 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { check, print, help } = parseOptions();
+  const { check, print, help, 'print-roles': printRoles } = parseOptions();
   if (help) {
     console.log(USAGE);
     return 0;
@@ -41,8 +42,8 @@ async function main(): Promise<number> {
   const given = directConnectionString ?? connectionString!;
   const url = server?.connectionString ?? (await awaitServer(() => settleSslMode(given)));
   const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
-  if (!print) console.log(`${check ? 'Checking' : 'Setting up'} ${database}`);
-  const answer = print ? printPlan : check ? showState : setUp;
+  if (!print && !printRoles) console.log(`${check ? 'Checking' : 'Setting up'} ${database}`);
+  const answer = printRoles ? printTheRoles : print ? printPlan : check ? showState : setUp;
   return await awaitServer(() => answer(url, queueSchema));
 }
 
@@ -78,6 +79,11 @@ async function printPlan(url: string, queueSchema: string): Promise<number> {
   return 0;
 }
 
+async function printTheRoles(url: string, queueSchema: string): Promise<number> {
+  console.log(await describeRoles(url, queueSchema));
+  return 0;
+}
+
 /** Setup goes past a pooler, if it is told how. */
 function urlVariable(): string {
   return process.env.WORKFLOW_POSTGRES_DIRECT_URL ? 'WORKFLOW_POSTGRES_DIRECT_URL' : 'WORKFLOW_POSTGRES_URL';
@@ -86,10 +92,11 @@ function urlVariable(): string {
 function parseOptions() {
   const flag = { type: 'boolean', default: false } as const;
   try {
-    const { values } = parseArgs({ options: { check: flag, print: flag, help: { ...flag, short: 'h' } } });
-    if (!(values.check && values.print)) return values;
+    const options = { check: flag, print: flag, 'print-roles': flag, help: { ...flag, short: 'h' } } as const;
+    const { values } = parseArgs({ options });
+    if ([values.check, values.print, values['print-roles']].filter(Boolean).length <= 1) return values;
   } catch (cause) {
     throw new UsageError((cause as Error).message.split('. ')[0], { cause });
   }
-  throw new UsageError('Either --check or --print, not both.');
+  throw new UsageError('Only one of --check, --print and --print-roles.');
 }

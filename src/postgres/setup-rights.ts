@@ -48,11 +48,14 @@ export async function findMissingUse(client: ClientBase, queueSchema: string): P
     `SELECT format('GRANT USAGE ON SCHEMA %I TO %I;', nspname, current_user) AS statement
      FROM pg_namespace WHERE nspname = ANY ($1) AND NOT has_schema_privilege(oid, 'USAGE')
      UNION ALL
-     SELECT DISTINCT format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %I;', n.nspname, current_user)
+     -- which version there is, everybody reads, and setup alone writes
+     SELECT DISTINCT format('GRANT SELECT%s ON ALL TABLES IN SCHEMA %I TO %I;',
+                            CASE WHEN n.nspname = 'workflow_drizzle' THEN '' ELSE ', INSERT, UPDATE, DELETE' END, n.nspname, current_user)
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p')
-       AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
-                AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
+       AND NOT (has_table_privilege(c.oid, 'SELECT') AND (
+         c.relname IN ('migrations', 'workflow_migrations') OR has_table_privilege(c.oid, 'INSERT')
+           AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')))
      UNION ALL
      SELECT DISTINCT format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I TO %I;', n.nspname, current_user)
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

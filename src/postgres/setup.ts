@@ -3,6 +3,7 @@ import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA } from './migrations.ts';
 import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath } from './setup-rights.ts';
+import { printRoles } from './setup-roles.ts';
 import { planSetup, type SetupPart } from './setup-plan.ts';
 import { assertServerVersion } from './server-version.ts';
 import { withClient } from './with-client.ts';
@@ -42,6 +43,11 @@ export async function setUpDatabase(connectionString: string, queueSchema: strin
 /** What is missing. Changes nothing. */
 export async function checkDatabase(connectionString: string, queueSchema: string): Promise<SetupCheck> {
   return withClient(connectionString, 'setup', (client) => check(client, queueSchema));
+}
+
+/** The SQL of the roles, for somebody who may create them; see setup-roles.ts. */
+export async function describeRoles(connectionString: string, queueSchema: string): Promise<string> {
+  return withClient(connectionString, 'setup', (client) => printRoles(client, queueSchema));
 }
 
 /**

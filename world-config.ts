@@ -51,7 +51,7 @@ export function getWorld(): World {
   return currentWorld();
 }
 
-/** True only while the database answered within the last two seconds and the workers run. */
+/** True only while the database answered within the last two seconds, the workers run, and nothing has failed for ten. */
 export function isWorldHealthy(): boolean {
   return getCurrent()?.isHealthy() ?? false;
 }

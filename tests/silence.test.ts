@@ -114,6 +114,10 @@ describe('what fails again and again', () => {
       tasks[1]!.failed(failure('ECONNREFUSED', 'connect ECONNREFUSED'));
       tasks[2]!.failed(new Error('Failed query', { cause: failure('57P03', 'the database system is starting up') }));
     }
+    // Of one cause or another: it is not well before it is.
+    tasks[0]!.failed(failure('42501', 'permission denied for table run_progress'));
+    tasks[0]!.failed(failure('ECONNREFUSED', 'connect ECONNREFUSED'));
+    expect(lines.splice(1)).toEqual([expect.stringContaining('lacks a privilege')]);
     await vi.advanceTimersByTimeAsync(3_000);
     for (const task of tasks) task.worked();
     expect(lines).toEqual([
@@ -152,7 +156,7 @@ describe('what fails again and again', () => {
     expect(lines).toEqual([]);
     using _look = every(1_000, health.of('The look'), () => new Promise(() => {}));
     await vi.advanceTimersByTimeAsync(11_000);
-    expect(lines).toEqual(['⚠ The look fails: no answer for 10 s. It is tried again.']);
+    expect(lines).toEqual(['⚠ PostgreSQL does not answer: no answer for 10 s. It is waited for.']);
     expect(health.healthy).toBe(false);
   });
 });

@@ -49,8 +49,7 @@ export function every(
 
   const timer = setInterval(() => {
     pendingMs += intervalMs;
-    if (current && pendingMs >= hangsAfterMs)
-      health.failed(new Error(`no answer for ${pendingMs / 1_000} s`), pendingMs);
+    if (current && pendingMs >= hangsAfterMs) health.failed(noAnswer(pendingMs), pendingMs);
     if (!current || pendingMs >= overtakeAfterMs) void begin();
   }, intervalMs);
 
@@ -68,4 +67,9 @@ export function every(
     },
     [Symbol.dispose]: () => void stop(),
   };
+}
+
+/** As the network says it. */
+function noAnswer(pendingMs: number): Error {
+  return Object.assign(new Error(`no answer for ${pendingMs / 1_000} s`), { code: 'ETIMEDOUT' });
 }

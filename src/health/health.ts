@@ -54,10 +54,11 @@ export function createHealth(log: (line: string) => void): Health {
 
   const isOver = (key: string) => ![...failing.values()].some(({ cause }) => cause === key);
 
-  const end = (key: string) => {
+  /** @param isWell false where what failed of it fails of something else now */
+  const end = (key: string, isWell: boolean) => {
     const cause = causes.get(key);
     if (!cause || !isOver(key)) return;
-    if (cause.isSaid) log(`✓ ${cause.well}, after ${spanOf(cause.since)}.`);
+    if (cause.isSaid && isWell) log(`✓ ${cause.well}, after ${spanOf(cause.since)}.`);
     // Kept, so that what comes and goes is not said each time.
     Object.assign(cause, { since: Infinity, isSaid: false });
   };
@@ -78,7 +79,7 @@ export function createHealth(log: (line: string) => void): Health {
     of: (task) => ({
       worked() {
         const before = failing.get(task);
-        if (before && failing.delete(task)) end(before.cause);
+        if (before && failing.delete(task)) end(before.cause, true);
       },
       failed(error, pendingMs = 0) {
         const before = failing.get(task);
@@ -90,7 +91,7 @@ export function createHealth(log: (line: string) => void): Health {
           well: `${task} works again`,
         };
         failing.set(task, { cause: key, since, failures: (before?.failures ?? 0) + 1, reason });
-        if (before && before.cause !== key) end(before.cause);
+        if (before && before.cause !== key) end(before.cause, false);
         tell(key, says, well, since);
       },
     }),

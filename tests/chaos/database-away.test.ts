@@ -94,6 +94,7 @@ test('a database that is cut off for more than a minute is waited for, and what 
       );
 
       expect(cores).toBeLessThan(0.2);
+      expect(lines).toBeLessThan(10);
       await expectAllWell(app, scene);
     }),
   );

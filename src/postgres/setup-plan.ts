@@ -78,12 +78,15 @@ async function planEngine(client: ClientBase): Promise<SetupPart> {
 }
 
 /**
- * pg-boss's statements without its own BEGIN and COMMIT: the transaction is ours. Its migrations go
+ * pg-boss's statements without its own BEGIN and COMMIT: the transaction is ours, and so is the lock. Its migrations go
  * on after the COMMIT with indexes that are built CONCURRENTLY; here they are built in it, so that
  * a set-up that dies leaves nothing half done. The job table is small: finished jobs are deleted.
  */
 export function inOneTransaction(plans: string): string {
-  return plans.replace(/^\s*(BEGIN|COMMIT);/gm, '').replace(/\b(INDEX|REINDEX) CONCURRENTLY\b/g, '$1');
+  return plans
+    .replace(/^\s*(BEGIN|COMMIT);/gm, '')
+    .replace(/^\s*SELECT pg_advisory_xact_lock\(.*\);?$/gm, '')
+    .replace(/\b(INDEX|REINDEX) CONCURRENTLY\b/g, '$1');
 }
 
 /** Undefined where the table is missing, or empty. */

@@ -3,13 +3,11 @@ import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA } from './migrations.ts';
 import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath } from './setup-rights.ts';
+import { explainHeldLock, SETUP_LOCK } from './setup-lock.ts';
 import { printRoles } from './setup-roles.ts';
 import { planSetup, type SetupPart } from './setup-plan.ts';
 import { assertServerVersion } from './server-version.ts';
 import { withClient } from './with-client.ts';
-
-/** An arbitrary number; whoever holds this advisory lock is setting up the database. */
-const SETUP_LOCK = 7_205_759_403;
 
 /** The first migrations of world-postgres name no schema, and mean this one. */
 const SEARCH_PATH = 'SET LOCAL search_path = public';
@@ -67,7 +65,7 @@ export function printSql({ parts, missingRights, searchPath }: SetupCheck): stri
 }
 
 async function setUp(client: Client, queueSchema: string): Promise<SetupReport> {
-  await client.query(BEGIN);
+  await client.query(BEGIN).catch((error: Error) => explainHeldLock(client, error));
   const { parts, missingRights, searchPath } = await check(client, queueSchema);
   assertAllowed(missingRights);
   for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement);

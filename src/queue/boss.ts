@@ -25,6 +25,12 @@ const QUEUE_OPTIONS: QueueOptions & { policy: 'exclusive'; notify: true } = {
   deleteAfterSeconds: 2 * 3600,
 };
 
+/**
+ * As on the databases that have no advisory locks: any role that may connect could hold them, and no queue would be
+ * created, no finished job removed. What they are for, our queues do not need: those are rows, not partitions.
+ */
+const WITHOUT_LOCKS = { __test__noAdvisoryLocks: true } as object;
+
 /** A worker that works for a deployment takes the jobs of both its queues. */
 export interface QueueNames {
   flows: string;
@@ -54,6 +60,7 @@ export async function startBoss(
     schedule: false,
     supervise: false,
     maintenanceIntervalSeconds: 600,
+    ...WITHOUT_LOCKS,
   });
   // What it refreshes by itself, keepQueues looks at too.
   boss.on('error', ({ message }) => verbose && log(`pg-boss: ${message}`));

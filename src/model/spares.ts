@@ -1,4 +1,5 @@
 import { getCurrent } from '../runtime/current-world.ts';
+import { runOutsideOfScopes } from '../runtime/scope.ts';
 import { isAsStarted, startCli, type CliProcess, type CliStart } from './cli-process.ts';
 import { isRepeatable, kindOf } from './cli-kind.ts';
 import type { Turns } from './turns.ts';
@@ -37,7 +38,8 @@ export function createSpares(spawns: Turns): Spares {
 
   const startLater = (ms: number) => {
     clearTimeout(timer);
-    timer = setTimeout(startNext, ms).unref();
+    // It is not of the step that has just called.
+    timer = runOutsideOfScopes(() => setTimeout(startNext, ms).unref());
   };
 
   const startNext = () => {

@@ -1,4 +1,5 @@
 import { Client, Pool, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
+import { runOutsideOfScopes } from '../runtime/scope.ts';
 import { isUnreachable } from './transient.ts';
 
 /**
@@ -41,6 +42,12 @@ export function connectionOptions(connectionString: string): PoolConfig {
 class PoolMember extends Client {
   constructor(config?: ClientConfig) {
     super({ ...config, connectionTimeoutMillis: CONNECT_PATIENCE_MS });
+  }
+
+  // Whoever needs it first, it serves others after that.
+  override connect(...callback: unknown[]): never {
+    const connect = super.connect as (...args: unknown[]) => unknown;
+    return runOutsideOfScopes(() => connect.apply(this, callback)) as never;
   }
 }
 

@@ -9,6 +9,7 @@ import type { QueueNames } from './boss.ts';
 import type { Jobs } from './jobs.ts';
 import { wasLost } from './leases.ts';
 import type { JobData } from './messages.ts';
+import type { LeftBehindReport } from './report-left-behind.ts';
 import type { Report, Trace } from './report.ts';
 import { createRunReader } from './read-run.ts';
 import { replayRun } from './replay-run.ts';
@@ -40,6 +41,7 @@ export interface DriverContext {
   alone: boolean;
   log(line: string): void;
   report: Report;
+  leftBehind: LeftBehindReport;
   trace: Trace;
   /** Calls back when somebody wakes the run; returns what stops that. */
   onWake(runId: string, callback: () => void): () => void;
@@ -59,7 +61,7 @@ export async function driveRun(
   context: DriverContext,
   log = createRunLog(),
 ): Promise<void> {
-  const { pool, jobs, queues, alone, replaySlots } = context;
+  const { pool, jobs, queues, alone, replaySlots, leftBehind } = context;
   const pollIntervalMs = Math.min(POLL_INTERVAL_MS, context.pollIntervalMs);
   const news = createNews();
   const startedAt = performance.now();
@@ -123,7 +125,9 @@ export async function driveRun(
       return true;
     }
     const { seenSeq, replay, mustRunAlone } = replayed;
+    const tellUnseen = () => leftBehind.ofReplay(replay, job.queueName.split('//').at(-1)!);
     if (replay.ended) {
+      tellUnseen();
       steps.abort();
       if (log.unfinished || !log.run) await jobs.removeQueuedSteps(queues.steps, runId);
     }
@@ -148,6 +152,7 @@ export async function driveRun(
       const parking = { seenSeq, delaySeconds, awaitsSteps: requestedSteps.length > 0, known: log.lastId };
       const isParked = await jobs.park(lease, runId, continuation, parking);
       if (!isParked) log.doubt();
+      else if (!replay.ended) tellUnseen();
       return isParked;
     }
     await waitForNews(seenSeq, replay.delaySeconds);

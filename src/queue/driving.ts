@@ -3,11 +3,13 @@ import type { PgBoss } from 'pg-boss';
 import type { Health } from '../health/health.ts';
 import type { Listener } from '../postgres/listener.ts';
 import type { Session } from '../postgres/session.ts';
+import { catchLeftBehind } from '../runtime/left-behind.ts';
 import { queueNames } from './boss.ts';
 import type { DriverContext } from './drive-run.ts';
 import { keepJobLocks } from './job-locks.ts';
 import { WAKE_CHANNEL, type Jobs } from './jobs.ts';
 import { createLeases, type Leases } from './leases.ts';
+import { createLeftBehindReport } from './report-left-behind.ts';
 import { createReport } from './report.ts';
 import { createRunWatch } from './run-watch.ts';
 import { createSlots, type Slots } from './slots.ts';
@@ -54,6 +56,8 @@ export function createDriving(options: DrivingOptions): Driving {
     if (runId === undefined) for (const wake of driven.values()) wake();
     else driven.get(runId)?.();
   });
+  const leftBehind = createLeftBehindReport(options.log);
+  const catching = catchLeftBehind();
   const common = {
     pool,
     jobs,
@@ -63,6 +67,7 @@ export function createDriving(options: DrivingOptions): Driving {
     pollIntervalMs: listener.pollIntervalMs,
     log: options.log,
     report: createReport(options.log),
+    leftBehind,
     trace: (line: string) => options.verbose && options.log(line),
     onWake(runId: string, callback: () => void) {
       driven.set(runId, callback);
@@ -85,6 +90,8 @@ export function createDriving(options: DrivingOptions): Driving {
       locks?.[Symbol.dispose]();
       runWatch[Symbol.dispose]();
       leases[Symbol.dispose]();
+      catching[Symbol.dispose]();
+      leftBehind[Symbol.dispose]();
     },
   };
 }

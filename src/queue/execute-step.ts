@@ -6,6 +6,7 @@ import { retryTransient } from '../postgres/transient.ts';
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
 import type { RunLog } from '../runtime/run-log.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
+import type { LeftBehindReport } from './report-left-behind.ts';
 import type { Trace } from './report.ts';
 import type { RunWatch } from './run-watch.ts';
 
@@ -18,6 +19,7 @@ interface Circumstances {
   /** Whether this process has nothing else to do. */
   alone: boolean;
   runWatch: RunWatch;
+  leftBehind: LeftBehindReport;
   trace: Trace;
   /** Fires when the result is not wanted any more; by default that of the lease. */
   signal?: AbortSignal;
@@ -42,6 +44,7 @@ export async function executeStep(
     deploymentId,
     alone,
     runWatch,
+    leftBehind,
     trace,
     signal = lease.signal,
     ended = () => {},
@@ -49,27 +52,37 @@ export async function executeStep(
     started,
   }: Circumstances,
 ): Promise<Redelivery> {
-  using run = runWatch.watch(payload.workflowRunId);
+  const { workflowRunId: runId, stepId } = payload;
+  const stepName = queueName.split('//').at(-1)!;
+  using run = runWatch.watch(runId);
   const over = new AbortController();
   const scope: StepScope = {
     kind: 'step',
-    runId: payload.workflowRunId,
-    stepId: payload.stepId,
+    runId,
+    stepId,
+    stepName,
     deploymentId,
     lease,
     alone,
     log: runLog,
     started,
-    signal: AbortSignal.any([signal, run.signal, over.signal]),
+    signal: over.signal,
     execution: 0,
     attempt: 0,
     beganAt: 0,
     ended,
+    leftBehind: (kind, error) => leftBehind.ofStep(scope, kind, error),
     endingStreams: new Set(),
     endedCalls: new Map(),
   };
-  const delivery = { attempt: lease.retryCount + 1, id: payload.stepId };
-  trace(`Step ${payload.stepId}: executing ${queueName.split('//').at(-1)} of ${payload.workflowRunId}`);
+  // In its scope, so that a listener of the signal that throws is known to be the step's.
+  const abort = (reason: unknown) => runInScope(scope, () => over.abort(reason));
+  const unwanted = AbortSignal.any([signal, run.signal]);
+  const stop = () => abort(unwanted.reason);
+  if (unwanted.aborted) stop();
+  unwanted.addEventListener('abort', stop);
+  const delivery = { attempt: lease.retryCount + 1, id: stepId };
+  trace(`Step ${stepId}: executing ${stepName} of ${runId}`);
   try {
     const again = await runInScope(scope, () => deliver('step', queueName, payload, delivery));
     if (!run.signal.aborted) return again;
@@ -77,12 +90,13 @@ export async function executeStep(
     if (!run.signal.aborted) throw error;
   } finally {
     // A call that the step has not waited for, as the slower one of a race, goes on costing otherwise.
-    over.abort('the step is over');
+    abort('the step is over');
+    unwanted.removeEventListener('abort', stop);
     // Those, and of an execution that was aborted, all: no event takes them along.
     if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);
   }
   runLog?.doubt();
-  trace(`Step ${payload.stepId}: cut off (${run.signal.reason})`);
+  trace(`Step ${stepId}: cut off (${run.signal.reason})`);
   return undefined;
 }
 

@@ -23,7 +23,10 @@ export async function replayRun(
   const scope = createReplayScope(runId, lease, options);
   const message: WorkflowInvokePayload = decodePayload(payload);
   const delivery = { attempt: lease.retryCount + 1, id: lease.jobId };
-  const delaySeconds = await runInScope(scope, () => deliver('workflow', queueName, message, delivery));
+  const broken = Promise.withResolvers<never>();
+  scope.broken = broken.reject;
+  const delivered = runInScope(scope, () => deliver('workflow', queueName, message, delivery));
+  const delaySeconds = await Promise.race([delivered, broken.promise]);
   return { ...scope, delaySeconds };
 }
 
@@ -43,6 +46,8 @@ export function createReplayScope(runId: string, lease: Lease, options: ReplayOp
     ended: false,
     completed: false,
     again: undefined,
+    unseen: new Map(),
+    broken: () => undefined,
     ...options,
   };
 }

@@ -46,6 +46,10 @@ export interface ReplayScope {
   completed: boolean;
   /** The runtime asked for another replay, with this message. */
   again: WorkflowInvokePayload | undefined;
+  /** Promises that were rejected, and that the workflow has not looked at, with their reasons. */
+  unseen: Map<object, unknown>;
+  /** Called with what was thrown where nobody could catch it: the replay may never come to its end. */
+  broken(error: unknown): void;
 }
 
 /** One execution of one step. */
@@ -53,6 +57,8 @@ export interface StepScope {
   kind: 'step';
   runId: string;
   stepId: string;
+  /** That of its function. */
+  stepName: string;
   deploymentId: string;
   lease: Lease;
   /** Whether this process has nothing else to do. */
@@ -71,6 +77,8 @@ export interface StepScope {
   beganAt: number;
   /** Called when its function has ended: all that is left is to record how. */
   ended(): void;
+  /** Called with an error of it that nobody catches, also after its end. */
+  leftBehind(kind: LeftBehind, error: unknown): void;
   /** Streams whose end is to be written with the step's result. */
   endingStreams: Set<string>;
   /** Model calls that have ended, by their ids: to be written with the step's event. */
@@ -79,10 +87,22 @@ export interface StepScope {
 
 export type Scope = ReplayScope | StepScope;
 
+export type LeftBehind = 'rejected' | 'thrown';
+
 const scopes = new AsyncLocalStorage<Scope>();
 
-export function runInScope<T>(scope: Scope, work: () => Promise<T>): Promise<T> {
+export function runInScope<T>(scope: Scope, work: () => T): T {
   return scopes.run(scope, work);
+}
+
+/** For what outlives the run or the step that happened to need it first: its errors are this process's own. */
+export function runOutsideOfScopes<T>(work: () => T): T {
+  return scopes.exit(work);
+}
+
+/** What is being executed, or has left the promise, timer or socket behind of which this is the callback. */
+export function currentScope(): Scope | undefined {
+  return scopes.getStore();
 }
 
 /** What is being executed for the run `runId`, or undefined if the caller is something else. */

@@ -84,7 +84,9 @@ export async function createProtocol(): Promise<Protocol> {
         execution: 0,
         attempt: 0,
         beganAt: 0,
+        stepName: 'test',
         ended: () => undefined,
+        leftBehind: () => undefined,
         endedCalls: new Map(),
         endingStreams: new Set<string>(),
       };

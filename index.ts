@@ -3,10 +3,11 @@
  * modes and options.
  */
 import { answer } from './src/cli/answers.ts';
-import { parseCommand, startKeyOf, USAGE, type Command } from './src/cli/arguments.ts';
+import { OPTION_NAMES, parseCommand, startKeyOf, USAGE, type Command } from './src/cli/arguments.ts';
 import { chooseModel } from './src/cli/choose-model.ts';
 import { exitCodeOf, explain } from './src/cli/errors.ts';
 import { announceSimulation, announceUnfinishedRuns, announceWorker, announceWorldName } from './src/cli/notices.ts';
+import { refuseOptionsOfNpm } from './src/cli/npm-options.ts';
 import { createOutput, describeRuns } from './src/cli/output.ts';
 import { readInput } from './src/cli/read-input.ts';
 import { SAMPLE_CONTENT, SAMPLE_TOPIC } from './src/cli/samples.ts';
@@ -20,6 +21,7 @@ const interrupted = rejectOnAbort(stopping);
 const following = new Set<string>();
 
 try {
+  refuseOptionsOfNpm('index.ts', OPTION_NAMES);
   process.exitCode = await Promise.race([main(parseCommand(process.argv.slice(2))), interrupted]);
 } catch (error) {
   output.note(explain(error));

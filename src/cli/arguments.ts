@@ -43,6 +43,8 @@ const OPTIONS = {
   help: { type: 'boolean', value: '', short: 'h', does: 'this text' },
 } as const;
 
+export const OPTION_NAMES = Object.keys(OPTIONS);
+
 const FOR_ALL: readonly string[] = ['verbose', 'help'];
 
 export type Mode = keyof typeof MODES;

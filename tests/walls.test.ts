@@ -176,6 +176,22 @@ test('what belongs to one job prefix cannot be found, listed, answered or change
   expect(await ours.ended(second)).toEqual({ status: 'failed' });
   await answerHookOnce(TOKEN, 1);
   expect(await ours.ended(first)).toEqual({ status: 'completed' });
+
+  // Also at the same moment: each has looked for the token before another one has committed it.
+  await ours.query(`
+    CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;
+    CREATE TRIGGER dawdle BEFORE INSERT ON workflow.workflow_hooks FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+  const racing = await Promise.all([theirs, ours].map((app) => app.start('parkedWorkflow', [TOKEN], 3)));
+  const told = () =>
+    ours.query<{ run_id: string; type: string }>(
+      `SELECT run_id, type FROM workflow_events WHERE type IN ('hook_created', 'hook_conflict') AND run_id = ANY ($1)`,
+      [racing.flat()],
+    );
+  await until('each knows whose it is', async () => (await told()).length === 6);
+  const holders = (await told()).filter(({ type }) => type === 'hook_created').map((event) => event.run_id);
+  // One for each application.
+  expect(holders).toHaveLength(2);
+  for (const runIds of racing) expect(runIds).toContainEqual(expect.toBeOneOf(holders));
 });
 
 test('a job prefix whose queues would be named as those of another is refused', () => {

@@ -147,6 +147,15 @@ BEGIN
   at := timezone('UTC', event.at);
 END $$;
 
+-- until the transaction ends, no other run of the prefix can find out whether the token is taken
+CREATE OR REPLACE FUNCTION workflow_engine.claim_token(p_job_prefix text, p_token text) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog AS $$
+BEGIN
+  INSERT INTO workflow_engine.token_claims VALUES (p_job_prefix, sha256(convert_to(p_token, 'UTF8')));
+  DELETE FROM workflow_engine.token_claims c
+  WHERE c.job_prefix = p_job_prefix AND c.token = sha256(convert_to(p_token, 'UTF8'));
+END $$;
+
 CREATE OR REPLACE FUNCTION workflow_engine.close_lost_calls(p_run text, p_step text) RETURNS void LANGUAGE sql AS $$
   UPDATE workflow_engine.model_calls SET outcome = 'lost', ended_at = now()
   WHERE run_id = p_run AND (p_step IS NULL OR step_id = p_step) AND outcome IS NULL

@@ -133,6 +133,8 @@ const MIGRATIONS: readonly string[] = [
   // An event is written under a lease of its own run only.
   `-- whose row a worker has locked looks for what others have missed; of an advisory lock, anybody could be the holder
    CREATE TABLE workflow_engine.sweeps (job_prefix text PRIMARY KEY);
+   -- always empty: a row is deleted in the transaction that inserts it, for which others wait who claim the same
+   CREATE TABLE workflow_engine.token_claims (job_prefix text, token bytea, PRIMARY KEY (job_prefix, token));
    -- what the worker cannot do at the moment: task, reason, since, failures
    ALTER TABLE workflow_engine.workers ADD COLUMN troubles jsonb NOT NULL DEFAULT '[]';` +
     RUN_FUNCTIONS +

@@ -51,6 +51,10 @@ export async function writeStock(
   if (scope?.kind === 'replay' && event.eventType === 'wait_completed')
     await refuseEarlyEnd(client, runId, event.correlationId);
 
+  // A statement before the look for it, which sees then what was committed meanwhile.
+  if (event.eventType === 'hook_created')
+    await client.query('SELECT workflow_engine.claim_token($1, $2)', [jobPrefix, event.eventData.token]);
+
   const order = createEventOrder(run?.lastEventId);
   const stockCreate = stock.create as (...args: unknown[]) => Promise<EventResult>;
   const stamp = run ? stampTimes(event, run.at) : (value: unknown) => value;

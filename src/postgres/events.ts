@@ -4,6 +4,7 @@ import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
 import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
 import { endStream } from '../streams/chunks.ts';
+import { drained } from '../streams/step-streams.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { byDatabaseClock } from './event-times.ts';
 import { answerFromMemory, noteEnd, noteInScope } from './event-memory.ts';
@@ -64,21 +65,19 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
       throw new LeaseLostError(
         `${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`,
+        { cause: scope.interruptedBy },
       );
     }
     const known = answerFromMemory(scope, event);
     if (known) return known;
-    const ends = endingWith(scope, event);
-    if (ENDS_EXECUTION.has(event.eventType)) stepOf(scope)?.ended();
-    const lease = isFenced(scope, event) ? scope?.lease : undefined;
-    const attempt = () => writeEvent(runId, event, params, scope, ends);
+    const step = ENDS_EXECUTION.has(event.eventType) ? stepOf(scope) : undefined;
+    step?.ended();
     const isPaidFor = event.eventType === 'step_completed';
     // After an outage, the same step may come to this process anew before its result has got through.
     if (event.eventType === 'step_started') await unrecorded.get(event.correlationId)?.catch(() => undefined);
-    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
-    const recording = retryTransient(attempt, isPaidFor ? Infinity : DATABASE_PATIENCE_MS, lease?.signal);
+    const recording = record(runId, step?.streams.opened ? drained(step, event) : event, params, scope);
     if (isPaidFor) unrecorded.set(event.correlationId, recording);
-    const result = await recording
+    const { result, ends } = await recording
       .catch((cause: unknown) => {
         const error = asWorldError(cause, runId, event);
         scope?.log?.doubt();
@@ -86,13 +85,30 @@ export function createEvents(options: EventsOptions): Storage['events'] {
         throw error;
       })
       .finally(() => isPaidFor && unrecorded.delete(event.correlationId));
-    noteInScope(scope, event, result);
-    for (const call of ends.calls.keys()) stepOf(scope)?.endedCalls.delete(call);
+    for (const call of ends.calls.keys()) step?.endedCalls.delete(call);
     // Hints, after the fact: polls and the sweep are beneath them.
-    for (const stream of ends.streams) await options.onStreamEnd(stream).catch(() => undefined);
+    for (const stream of ends.streams.keys()) await options.onStreamEnd(stream).catch(() => undefined);
     const isLast = event.eventType === 'run_cancelled' || params?.onlyAnswer;
     if (isLast) await options.onUnfollowed(runId).catch(() => undefined);
     return result;
+  }
+
+  /** @param given a promise where what the step has written must be committed first */
+  async function record(
+    runId: string,
+    given: AnyEventRequest | Promise<AnyEventRequest>,
+    params: Params | undefined,
+    scope: Scope | undefined,
+  ) {
+    const event = given instanceof Promise ? await given : given;
+    const ends = endingWith(scope, event);
+    const lease = isFenced(scope, event) ? scope?.lease : undefined;
+    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
+    const patienceMs = event.eventType === 'step_completed' ? Infinity : DATABASE_PATIENCE_MS;
+    const write = () => writeEvent(runId, event, params, scope, ends);
+    const result = await retryTransient(write, patienceMs, lease?.signal);
+    noteInScope(scope, event, result);
+    return { result, ends };
   }
 
   /** Once: with its frequent events, one statement is one transaction; the others are written by world-postgres. */
@@ -117,7 +133,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
         // First, so that whoever waits for the key holds nothing yet.
         if (key !== undefined) await claimStartKey(client, { jobPrefix, key, runId });
         const written = await statement(client, (note) => notes.push(note));
-        for (const stream of ends.streams) await endStream(client, stream, runId);
+        for (const [stream, owner] of ends.streams) await endStream(client, stream, owner);
         await closeModelCalls(client, ends.calls);
         return written;
       };
@@ -160,12 +176,15 @@ function stepOf(scope: Scope | undefined): StepScope | undefined {
 
 /** What is written with an event of a step: as it was then, since calls may end while it is written. */
 interface EndingWith {
-  streams: ReadonlySet<string>;
+  /** Stream → run. */
+  streams: ReadonlyMap<string, string>;
   calls: ReadonlyMap<string, CallEnd>;
 }
 
 function endingWith(scope: Scope | undefined, { eventType }: AnyEventRequest): EndingWith {
   const step = ENDS_EXECUTION.has(eventType) ? stepOf(scope) : undefined;
-  const endsStreams = eventType !== 'step_retrying';
-  return { streams: new Set(endsStreams ? step?.endingStreams : []), calls: new Map(step?.endedCalls) };
+  // The next attempt goes on with the run's streams; those that the step has closed by itself are closed.
+  const ofRun = eventType === 'step_retrying' ? [] : [...(step?.endingStreams ?? [])];
+  const streams = new Map([...ofRun.map((name) => [name, step!.runId] as const), ...(step?.streams.ending ?? [])]);
+  return { streams, calls: new Map(step?.endedCalls) };
 }

@@ -31,15 +31,23 @@ export function isUnreachable(error: unknown): boolean {
   return isTransient(error) && (typeof code !== 'string' || !/^\d/.test(code) || UNREACHABLE_STATES.test(code));
 }
 
-/** Tries again, with growing delays, for as long as the database is to blame and `patienceMs` has not passed. */
-export async function retryTransient<T>(work: () => Promise<T>, patienceMs: number, signal?: AbortSignal): Promise<T> {
+/**
+ * Tries again, with growing delays, for as long as the database is to blame and `patienceMs` has not passed.
+ * @param signal ends the trying, with the last error
+ */
+export async function retryTransient<T>(
+  work: (again: boolean) => Promise<T>,
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<T> {
   const deadline = performance.now() + patienceMs;
-  for (let delayMs = FIRST_DELAY_MS; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS)) {
+  for (let delayMs = FIRST_DELAY_MS, again = false; ; delayMs = Math.min(delayMs * 2, LAST_DELAY_MS), again = true) {
     try {
-      return await work();
+      return await work(again);
     } catch (error) {
       if (!isTransient(error) || signal?.aborted || performance.now() + delayMs > deadline) throw error;
-      await delay(delayMs);
+      await delay(delayMs, undefined, { signal }).catch(() => undefined);
+      if (signal?.aborted) throw error;
     }
   }
 }

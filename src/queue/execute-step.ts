@@ -6,6 +6,7 @@ import { retryTransient } from '../postgres/transient.ts';
 import { deliver, type Redelivery } from '../runtime/handlers.ts';
 import type { RunLog } from '../runtime/run-log.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
+import { createStepStreams } from '../streams/step-streams.ts';
 import type { LeftBehindReport } from './report-left-behind.ts';
 import type { Trace } from './report.ts';
 import type { RunWatch } from './run-watch.ts';
@@ -56,6 +57,7 @@ export async function executeStep(
   const stepName = queueName.split('//').at(-1)!;
   using run = runWatch.watch(runId);
   const over = new AbortController();
+  const aborted = new AbortController();
   const scope: StepScope = {
     kind: 'step',
     runId,
@@ -66,17 +68,23 @@ export async function executeStep(
     alone,
     log: runLog,
     started,
-    signal: over.signal,
+    signal: aborted.signal,
+    over: over.signal,
+    interrupt(cause) {
+      scope.interruptedBy ??= cause;
+      abort('the database is away');
+    },
     execution: 0,
     attempt: 0,
     beganAt: 0,
     ended,
     leftBehind: (kind, error) => leftBehind.ofStep(scope, kind, error),
     endingStreams: new Set(),
+    streams: createStepStreams(aborted.signal),
     endedCalls: new Map(),
   };
   // In its scope, so that a listener of the signal that throws is known to be the step's.
-  const abort = (reason: unknown) => runInScope(scope, () => over.abort(reason));
+  const abort = (reason: unknown) => runInScope(scope, () => aborted.abort(reason));
   const unwanted = AbortSignal.any([signal, run.signal]);
   const stop = () => abort(unwanted.reason);
   if (unwanted.aborted) stop();
@@ -87,10 +95,12 @@ export async function executeStep(
     const again = await runInScope(scope, () => deliver('step', queueName, payload, delivery));
     if (!run.signal.aborted) return again;
   } catch (error) {
+    scope.streams.discard();
     if (!run.signal.aborted) throw error;
   } finally {
     // A call that the step has not waited for, as the slower one of a race, goes on costing otherwise.
     abort('the step is over');
+    over.abort();
     unwanted.removeEventListener('abort', stop);
     // Those, and of an execution that was aborted, all: no event takes them along.
     if (scope.endedCalls.size > 0) await closeInTime(pool, scope.endedCalls);

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { EventResult, StepInvokePayload, ValidQueueName, WorkflowInvokePayload } from '@workflow/world';
 import type { CallEnd } from '../postgres/model-calls.ts';
+import type { StepStreams } from '../streams/step-streams.ts';
 import type { RunLog } from './run-log.ts';
 
 /** A job of ours: active, under this retry count. Everything that is written in its name is fenced by both. */
@@ -67,8 +68,17 @@ export interface StepScope {
   log: RunLog | undefined;
   /** What `step_started` has returned, if the step began with its creation. */
   started: EventResult | undefined;
-  /** Fires when the execution is not wanted any more: lease lost, shutdown, run ended; and at its end. */
+  /** Fires when the execution is not wanted any more: lease lost, shutdown, run ended, interrupted; and at its end. */
   signal: AbortSignal;
+  /** Fires at its end alone. */
+  over: AbortSignal;
+  /**
+   * Ends it as a death would: what it fails with from now on is no attempt, and is not recorded. For what
+   * the World has given up in its name because the database is away.
+   */
+  interrupt(cause: unknown): void;
+  /** What it was interrupted by. */
+  interruptedBy?: unknown;
   /** Which execution of the step this is, interruptions included; from 1. */
   execution: number;
   /** Which attempt it is, without the interruptions; from 1. */
@@ -81,6 +91,8 @@ export interface StepScope {
   leftBehind(kind: LeftBehind, error: unknown): void;
   /** Streams whose end is to be written with the step's result. */
   endingStreams: Set<string>;
+  /** Those that it has opened by the runtime's means. */
+  streams: StepStreams;
   /** Model calls that have ended, by their ids: to be written with the step's event. */
   endedCalls: Map<string, CallEnd>;
 }
@@ -115,11 +127,17 @@ export function isReplaying(): boolean {
   return scopes.getStore()?.kind === 'replay';
 }
 
+/** The step that is being executed, of whichever run. */
+export function stepInScope(): StepScope | undefined {
+  const scope = scopes.getStore();
+  return scope?.kind === 'step' ? scope : undefined;
+}
+
 /** @throws Error outside of a step that a worker of this project executes */
 export function currentStep(): StepScope {
-  const scope = scopes.getStore();
-  if (scope?.kind !== 'step') throw new Error('This works only inside a step that a worker executes.');
-  return scope;
+  const step = stepInScope();
+  if (!step) throw new Error('This works only inside a step that a worker executes.');
+  return step;
 }
 
 /** The job is not ours any more: somebody else goes on with it. */

@@ -21,28 +21,59 @@ export interface Chunk {
   eof: boolean;
 }
 
+export interface AppendOptions {
+  /** The end mark behind the chunks. */
+  eof?: boolean;
+  /**
+   * When this append began, by {@link momentOf}. Tells it from all others of the stream when it is
+   * tried again.
+   */
+  at?: string;
+  /** An answer was lost, so it may be there already. */
+  again?: boolean;
+}
+
 /**
- * Appends chunks, and the end mark if `eof`. The id of a chunk is its index in the stream, so two
- * writers that reach for the same one meet in the primary key; the second tries again.
+ * Appends chunks, in one statement. The id of a chunk is its index in the stream, so two writers that
+ * reach for the same one meet in the primary key; the second tries again. One that was tried before
+ * looks whether it is there, in the same snapshot from which it takes the next index: should its first
+ * try be committed after that, the two meet as well.
  */
 export async function appendChunks(
   pool: Pool,
   stream: string,
   runId: string,
   chunks: readonly Uint8Array[],
-  eof = false,
+  { eof = false, at = momentOf(Date.now()), again = false }: AppendOptions = {},
 ): Promise<void> {
+  const data = chunks.map((chunk) => Buffer.from(chunk));
+  if (eof) data.push(Buffer.alloc(0));
+  const unlessThere = again
+    ? 'WHERE NOT EXISTS (SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND created_at = $6)'
+    : '';
   for (;;) {
     try {
-      return await insertChunks(pool, stream, runId, chunks, eof);
+      await pool.query(
+        `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof, created_at)
+         SELECT ${NEXT_ID}, $1, $2, data, $4 AND n = $5, $6::timestamp
+         FROM unnest($3::bytea[]) WITH ORDINALITY AS chunk (data, n) ${unlessThere}`,
+        [stream, runId, data, eof, data.length, at],
+      );
+      return;
     } catch (error) {
       if ((error as { code?: string }).code !== UNIQUE_VIOLATION) throw error;
     }
   }
 }
 
-/** Writes the end mark in an open transaction, unless there is one. */
-export async function endStream(client: ClientBase, stream: string, runId: string): Promise<void> {
+/** A timestamp in UTC, to a microsecond, three digits of which are made up. */
+export function momentOf(milliseconds: number): string {
+  const made = String(Math.floor(Math.random() * 1_000)).padStart(3, '0');
+  return `${new Date(milliseconds).toISOString().slice(0, -1)}${made}`;
+}
+
+/** Writes the end mark, mostly in an open transaction, unless there is one. */
+export async function endStream(client: ClientBase | Pool, stream: string, runId: string): Promise<void> {
   for (;;) {
     // A late writer that takes the same index first must not abort the transaction: look again.
     const { rowCount } = await client.query(
@@ -59,23 +90,6 @@ export async function endStream(client: ClientBase, stream: string, runId: strin
     );
     if (ends === 1) return;
   }
-}
-
-async function insertChunks(
-  client: ClientBase | Pool,
-  stream: string,
-  runId: string,
-  chunks: readonly Uint8Array[],
-  eof: boolean,
-): Promise<void> {
-  const data = chunks.map((chunk) => Buffer.from(chunk));
-  if (eof) data.push(Buffer.alloc(0));
-  await client.query(
-    `INSERT INTO workflow.workflow_stream_chunks (id, stream_id, run_id, data, eof)
-     SELECT ${NEXT_ID}, $1, $2, data, $4 AND n = $5
-     FROM unnest($3::bytea[]) WITH ORDINALITY AS chunk (data, n)`,
-    [stream, runId, data, eof, data.length],
-  );
 }
 
 /** Chunks from `startIndex` on, in order, at most `limit`. */

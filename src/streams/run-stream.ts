@@ -1,7 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { getSerializeStream } from '@workflow/core/serialization';
-import { retryTransient } from '../postgres/transient.ts';
-import type { World } from '@workflow/world';
 import currentWorld from '../runtime/current-world.ts';
 import { createNews } from '../runtime/news.ts';
 import { currentStep } from '../runtime/scope.ts';
@@ -50,8 +48,8 @@ export interface RunStream {
 }
 
 /**
- * The run's durable stream, for use inside a step. Unlike the runtime's `getWritable()`, whose last
- * chunks are flushed after the step's result was recorded, it loses nothing when the process dies.
+ * The run's durable stream, for use inside a step. Unlike with the runtime's `getWritable()`, a reader
+ * can tell what an execution has written that was cut off, or has failed: it shows nothing twice.
  * @param namespace for a second one; each is written by one step, whose result ends it
  */
 export function openRunStream(namespace = ''): RunStream {
@@ -69,20 +67,9 @@ export function openRunStream(namespace = ''): RunStream {
   let flushing: Promise<void> | undefined;
   const news = createNews();
 
-  /** The answer is paid for: it waits for the database as long as the process lives, whatever became of the lease. */
-  function append(chunk: Uint8Array): Promise<void> {
-    let tried = false;
-    const appendOnce = async () => {
-      // A connection that was lost may have been lost after the commit.
-      if (tried && (await isLastChunk(world, name, step.runId, chunk))) return;
-      tried = true;
-      await world.writeToStream(name, step.runId, chunk);
-    };
-    return retryTransient(appendOnce, Infinity);
-  }
-
   async function put(content: Pick<TextChunk, 'text' | 'superseded'>): Promise<void> {
-    await append(await frame({ attempt: step.execution, index, ...content }));
+    // The answer is paid for: in a step, the World waits for the database as long as that lasts.
+    await world.writeToStream(name, step.runId, await frame({ attempt: step.execution, index, ...content }));
     index += 1;
   }
 
@@ -152,14 +139,6 @@ export function openRunStream(namespace = ''): RunStream {
 export function nameOfStream(runId: string, namespace = ''): string {
   const suffix = namespace && `_${Buffer.from(namespace).toString('base64url')}`;
   return `${runId.replace('wrun_', 'strm_')}_user${suffix}`;
-}
-
-/** Chunks differ, if only in their index. */
-async function isLastChunk(world: World, name: string, runId: string, chunk: Uint8Array): Promise<boolean> {
-  const { tailIndex } = await world.getStreamInfo(name, runId);
-  if (tailIndex < 0) return false;
-  const { data } = await world.getStreamChunks(name, runId, { cursor: String(tailIndex), limit: 1 });
-  return data[0] !== undefined && Buffer.from(data[0].data).equals(chunk);
 }
 
 /** One chunk in the framing of the runtime. */

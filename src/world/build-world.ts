@@ -24,6 +24,7 @@ import { setCurrent, type RunningWorld } from '../runtime/current-world.ts';
 import { replayBy } from '../runtime/replay-clock.ts';
 import { settleBoth } from '../runtime/settle-both.ts';
 import { STREAM_CHANNEL } from '../streams/chunks.ts';
+import { answerSinks, checkRuntimeSinks, interceptRuntimeSinks } from '../streams/runtime-sinks.ts';
 import { createStreamer } from '../streams/streamer.ts';
 import { createOwnRuns } from '../walls/own-runs.ts';
 import { wallStorage } from '../walls/walled-storage.ts';
@@ -83,7 +84,9 @@ export async function buildWorld(
   opened.defer(() => setCurrent(undefined));
 
   if (!isReader) {
+    interceptRuntimeSinks();
     await compiled.load();
+    await checkRuntimeSinks();
     const queues = [codeVersion, simulated].map((id) => queueNames(config.jobPrefix, id));
     opened.use(await awaitServer(() => keepQueues({ ...config, pool, boss, health, queues })));
   }
@@ -139,6 +142,6 @@ function composeWorld(
   const storage = createStorage({ pool, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const runs = createOwnRuns(pool, jobPrefix);
-  const streams = wallStreams(createStreamer(pool, listener, closing.signal), runs);
+  const streams = answerSinks(wallStreams(createStreamer(pool, listener, closing.signal, clock.now), runs));
   return { specVersion: SPEC_VERSION_CURRENT, ...wallStorage(storage, runs), ...streams, ...queue, close };
 }

@@ -13,6 +13,12 @@ export async function openWorld(connectionString: string): Promise<World> {
 
 /** What an execution of a step does with the stream of its run, in this process. */
 export async function inStep<T>(runId: string, execution: number, work: (stream: RunStream) => Promise<T>): Promise<T> {
-  const scope: Partial<StepScope> = { kind: 'step', runId, execution, endingStreams: new Set() };
+  const scope: Partial<StepScope> = {
+    kind: 'step',
+    runId,
+    execution,
+    endingStreams: new Set(),
+    over: new AbortController().signal,
+  };
   return runInScope(scope as StepScope, () => work(openRunStream()));
 }

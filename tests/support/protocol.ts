@@ -10,6 +10,7 @@ import { createJobs, type Jobs } from '../../src/queue/jobs.ts';
 import type { JobData } from '../../src/queue/messages.ts';
 import { createReplayScope } from '../../src/queue/replay-run.ts';
 import { runInScope, type Lease, type Scope } from '../../src/runtime/scope.ts';
+import { createStepStreams } from '../../src/streams/step-streams.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 
 const QUEUE_SCHEMA = 'workflow_queue';
@@ -81,6 +82,8 @@ export async function createProtocol(): Promise<Protocol> {
         log: undefined,
         started: undefined,
         signal,
+        over: signal,
+        interrupt: () => undefined,
         execution: 0,
         attempt: 0,
         beganAt: 0,
@@ -89,6 +92,7 @@ export async function createProtocol(): Promise<Protocol> {
         leftBehind: () => undefined,
         endedCalls: new Map(),
         endingStreams: new Set<string>(),
+        streams: createStepStreams(signal),
       };
       return {
         lease,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, matchesGlob } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
-import { compileWorkflows } from '../src/runtime/compile.ts';
+import { compileWorkflows } from '../src/compile/compile.ts';
 import { createTestDatabase } from './support/database.ts';
 import { PROJECT, startProgram } from './support/program.ts';
 

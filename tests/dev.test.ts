@@ -1,7 +1,7 @@
 import { readFile, rename, utimes, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { compileWorkflows } from '../src/runtime/compile.ts';
+import { compileWorkflows } from '../src/compile/compile.ts';
 import { createCheckout } from './support/checkout.ts';
 import { createTestDatabase } from './support/database.ts';
 import { areGone, descendantsOf, listProcesses } from './support/processes.ts';

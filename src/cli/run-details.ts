@@ -3,7 +3,7 @@ import type { CallRecord, RunUsage } from '../postgres/model-usage.ts';
 import type { RunOverview } from '../postgres/run-overview.ts';
 import { describeCalls } from './calls.ts';
 import { alignPairs, describeResult, describeUsage, formatDuration, formatSpan } from './format.ts';
-import { shortName, type Activity } from './timeline.ts';
+import { fileOf, shortName, type Activity } from './timeline.ts';
 import { asksForApproval, waitsForCode } from './waiting.ts';
 
 export interface RunDetails {
@@ -27,6 +27,7 @@ export function describeInFull(
   const ended = run.completedAt !== null;
   const facts: [string, string][] = [
     ['run', runId],
+    ['file', fileOf(workflowName)],
     ['state', `${status}${ended ? ` in ${formatDuration(ageMs)}` : `, for ${formatDuration(ageMs)}`}`],
     ['started', createdAt.toISOString()],
     ['code', deploymentId],

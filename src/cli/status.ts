@@ -11,7 +11,7 @@ import type { Answer } from './output.ts';
 import { describeInFull } from './run-details.ts';
 import { readActivities } from './run-events.ts';
 import { readResult } from './run-result.ts';
-import { shortName } from './timeline.ts';
+import { fileOf, shortName } from './timeline.ts';
 import { asksForApproval, isStranded, waitsForCode, workerCommand } from './waiting.ts';
 
 /** The workers, and the runs with what each is doing. */
@@ -25,7 +25,7 @@ export async function answerStatus({ pool, config, now }: RunningWorld, limit: n
   const lines = [
     ...describeWorkers(workers, runs, config, now()),
     '',
-    ...(runs.length === 0 ? ['No runs.'] : runs.flatMap((run) => describeRun(run, workers))),
+    ...(runs.length === 0 ? ['No runs.'] : runs.flatMap((run) => describeRun(run, nameApart(run, runs), workers))),
     ...(total > runs.length ? [`… and ${total - runs.length} more: --limit ${total}`] : []),
   ];
   return { text: lines.join('\n'), document: { workers, total, runs: documents } };
@@ -56,7 +56,8 @@ export async function answerRunStatus({ pool, world, config, now }: RunningWorld
 function summarize({ deploymentId, workflowName, ...run }: RunOverview) {
   const model = isSimulated(deploymentId) ? 'simulated' : 'claude';
   const [runningSteps, queuedSteps] = [run.runningSteps, run.queuedSteps].map((names) => names.map(shortName));
-  return { ...run, workflow: shortName(workflowName), runningSteps, queuedSteps, deploymentId, model };
+  const [workflow, file] = [shortName(workflowName), fileOf(workflowName)];
+  return { ...run, workflow, file, runningSteps, queuedSteps, deploymentId, model };
 }
 
 /** @throws ConfigError if the job prefix has no such run */
@@ -90,11 +91,16 @@ function describeWorkers(
 
 const WORKFLOW_WIDTH = 26;
 
-function describeRun(run: RunOverview, workers: readonly WorkerEntry[]): string[] {
-  const { runId, workflowName, status, ageMs } = run;
-  const line = [runId, shortName(workflowName).padEnd(WORKFLOW_WIDTH), status.padEnd(9), formatDuration(ageMs)].join(
-    '  ',
-  );
+/** With its file where the list has another workflow of the same name. */
+function nameApart({ workflowName }: RunOverview, runs: readonly RunOverview[]): string {
+  const name = shortName(workflowName);
+  const isOnlyOne = runs.every((run) => run.workflowName === workflowName || shortName(run.workflowName) !== name);
+  return isOnlyOne ? name : `${fileOf(workflowName)}#${name}`;
+}
+
+function describeRun(run: RunOverview, workflow: string, workers: readonly WorkerEntry[]): string[] {
+  const { runId, status, ageMs } = run;
+  const line = [runId, workflow.padEnd(WORKFLOW_WIDTH), status.padEnd(9), formatDuration(ageMs)].join('  ');
   // Whoever waits for approval needs a worker only then: what answers it says so.
   const isWaitingForCode = isStranded(run, workers) && !run.waitsForApproval;
   const current = isWaitingForCode ? waitsForCode(run) : describeCurrent(run);

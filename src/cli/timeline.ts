@@ -105,3 +105,8 @@ function change(activity: Activity, { createdAt, ...event }: Event): void {
 export function shortName(name: string): string {
   return name.split('//').at(-1) ?? name;
 }
+
+/** The file of a workflow, without its ending, which is not in the name. */
+export function fileOf(name: string): string {
+  return (name.split('//').at(-2) ?? '').replace(/^\.\//, '');
+}

@@ -12,9 +12,9 @@ export interface RunningWorld {
   pool: Pool;
   /** Milliseconds since 1970 by the database's clock, which all times of runs are taken from. */
   now(): number;
-  /** Function name → what `start()` takes. */
+  /** Function name → what `start()` takes; where two files have one name, `file.ts#name`. */
   workflows: Record<string, { workflowId: string }>;
-  /** What a replay depends on; see compile.ts. */
+  /** What a replay depends on; see src/compile. */
   codeVersion: string;
   /** Which runs this process begins; see "Deployments" in docs/ARCHITECTURE.md. */
   deploymentId: string;

@@ -19,7 +19,7 @@ import { createJobs, WAKE_CHANNEL } from '../queue/jobs.ts';
 import { keepQueues } from '../queue/keep-queues.ts';
 import { startWorker, type Worker } from '../queue/worker.ts';
 import { createWorldQueue, requestReplay } from '../queue/world-queue.ts';
-import { compileWorkflows, NOT_COMPILED } from '../runtime/compile.ts';
+import { compileWorkflows, NOT_COMPILED } from '../compile/compile.ts';
 import { setCurrent, type RunningWorld } from '../runtime/current-world.ts';
 import { replayBy } from '../runtime/replay-clock.ts';
 import { settleBoth } from '../runtime/settle-both.ts';

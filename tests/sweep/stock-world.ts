@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { getQueuePrefixKind, type QueueKind, type World } from '@workflow/world';
 import { createWorld } from '@workflow/world-postgres';
-import { compileWorkflows, type Compiled } from '../../src/runtime/compile.ts';
+import { compileWorkflows, type Compiled } from '../../src/compile/compile.ts';
 import { setCurrent, type RunningWorld } from '../../src/runtime/current-world.ts';
 
 type Route = (request: Request) => Promise<Response>;

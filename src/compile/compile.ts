@@ -1,11 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { BaseBuilder, type WorkflowConfig } from '@workflow/builders';
-import { ConfigError } from '../config/config.ts';
 import { lockFile } from '../postgres/embedded/file-lock.ts';
+import { nameWorkflows, type WorkflowReference } from './workflow-names.ts';
+import { findWorkflowFiles } from './workflow-files.ts';
 
 /** `npm run dev` compiles at every change. A running worker has loaded its bundle, and needs the files no more. */
 const KEEP_BUNDLES_MS = 24 * 3_600_000;
@@ -16,8 +15,8 @@ const LOCK_PATIENCE_MS = 30_000;
 export interface Compiled {
   /** What a replay depends on: a hash of the workflow bundle, 12 hex digits. */
   codeVersion: string;
-  /** Function name → what `start()` takes. */
-  workflows: Record<string, { workflowId: string }>;
+  /** Function name, or `file.ts#name`, → what `start()` takes; see workflow-names.ts. */
+  workflows: Record<string, WorkflowReference>;
   /** Loads both bundles, which register their handlers with the World. */
   load(): Promise<void>;
 }
@@ -25,91 +24,38 @@ export interface Compiled {
 /** For processes that neither start nor execute workflows. */
 export const NOT_COMPILED: Compiled = { codeVersion: 'none', workflows: {}, load: async () => undefined };
 
-class WorkflowCompiler extends BaseBuilder {
-  readonly #inputFiles: string[];
-
-  constructor(projectRoot: string, inputFiles: string[]) {
-    super({
-      // The target whose output is bundles and nothing else.
-      buildTarget: 'next',
-      dirs: ['.'],
-      workingDir: projectRoot,
-      stepsBundlePath: '',
-      workflowsBundlePath: '',
-      webhookBundlePath: '',
-      suppressCreateWorkflowsBundleLogs: true,
-      suppressCreateManifestLogs: true,
-    } satisfies WorkflowConfig);
-    this.#inputFiles = inputFiles;
-  }
-
-  override build(): Promise<void> {
-    throw new Error('Call compileTo.');
-  }
-
-  async compileTo(directory: string) {
-    const common = { inputFiles: this.#inputFiles, format: 'esm' as const };
-    const { manifest } = await this.createWorkflowsBundle({
-      ...common,
-      outfile: join(directory, 'flow.mjs'),
-      bundleFinalOutput: false,
-    });
-    await this.createStepsBundle({
-      ...common,
-      outfile: join(directory, 'step.mjs'),
-      // Imports stay imports: the steps share their modules with this process.
-      externalizeNonSteps: true,
-      bundleTransitiveLocalStepDependencies: false,
-    });
-    return manifest;
-  }
-}
-
 /**
  * Compiles files with 'use workflow' and 'use step'. Without this step they are plain functions:
  * nothing is stored, and no error says so. About a second.
- * @param inputFiles absolute paths below `projectRoot`; the ids of workflows and steps are their relative ones
- * @throws ConfigError for code that does not compile
+ * @param inputFiles below `projectRoot`; the ids of workflows and steps are their paths relative to it
+ * @throws ConfigError for code that does not compile, with file and line
  */
 export async function compileWorkflows(projectRoot: string, inputFiles: string[]): Promise<Compiled> {
   if (inputFiles.length === 0) return NOT_COMPILED;
+  const files = await findWorkflowFiles(projectRoot, inputFiles);
   const output = join(projectRoot, '.workflow');
   // Two processes may compile at once: each into a folder of its own, renamed when it is whole.
   const unfinished = join(output, `unfinished-${randomUUID()}`);
   await mkdir(unfinished, { recursive: true });
   try {
-    const manifest = await new WorkflowCompiler(projectRoot, inputFiles).compileTo(unfinished);
+    // The compiler is loaded only where there is something to compile.
+    const { bundle } = await import('./bundle.ts');
+    const { workflows } = await bundle(projectRoot, files, unfinished);
     const codeVersion = await hashWorkflows(join(unfinished, 'flow.mjs'));
     const finished = join(output, await hashFiles(unfinished));
     await keepBundle(unfinished, finished);
-    const workflows = Object.values(manifest.workflows ?? {}).flatMap((file) => Object.entries(file));
     return {
       codeVersion,
-      workflows: Object.fromEntries(workflows),
+      workflows: nameWorkflows(workflows),
       async load() {
         // They ask for the World while they are loaded, by this variable.
-        process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('./current-world.ts'));
-        for (const bundle of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, bundle)).href);
+        process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('../runtime/current-world.ts'));
+        for (const file of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, file)).href);
       },
     };
-  } catch (error) {
-    stopCompiler();
-    // What is wrong, and in which line, esbuild has written to stderr already; twice is enough.
-    if (isBuildFailure(error)) throw new ConfigError('The workflows do not compile: see above.', { cause: error });
-    throw error;
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
-}
-
-function isBuildFailure(error: unknown): boolean {
-  return error instanceof Error && 'errors' in error && 'warnings' in error;
-}
-
-/** After a build that failed, the builder leaves esbuild's process behind, which would keep ours from ending. */
-function stopCompiler(): void {
-  const { stop } = createRequire(import.meta.resolve('@workflow/builders'))('esbuild') as { stop(): Promise<void> };
-  void stop();
 }
 
 /**

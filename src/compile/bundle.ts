@@ -1,0 +1,77 @@
+import { resolve } from 'node:path';
+import { createBuilder, importBuilders, type Discovered } from './builder.ts';
+import { explainFailure } from './build-failure.ts';
+import { findUncompiled } from './uncompiled.ts';
+import { createSourceCheck, type SourceCheck } from './check-sources.ts';
+import { observe, stop } from './esbuild.ts';
+import { refuse } from './mistakes.ts';
+import type { WorkflowsByFile } from './workflow-names.ts';
+
+export interface Bundled {
+  workflows: WorkflowsByFile;
+  /** Every file that was read for the bundles. */
+  inputs: string[];
+}
+
+let last: Promise<unknown> = Promise.resolve();
+
+/**
+ * Writes `flow.mjs` and `step.mjs` into `output`; one after the other in a process, because the builder and
+ * esbuild keep what they are doing in module variables.
+ * @throws ConfigError with every mistake in the sources, or what else keeps them from being compiled
+ */
+export function bundle(projectRoot: string, files: string[], output: string): Promise<Bundled> {
+  const bundled = last.then(() => bundleAlone(projectRoot, files, output));
+  last = bundled.catch(() => undefined);
+  return bundled;
+}
+
+async function bundleAlone(projectRoot: string, files: string[], output: string): Promise<Bundled> {
+  const builders = await importBuilders();
+  const sources = createSourceCheck(projectRoot, builders.applySwcTransform);
+  const inputs = new Set<string>();
+  observe({
+    plugin: sources.plugin,
+    onInputs: (read) => read.forEach((file) => inputs.add(resolve(projectRoot, file))),
+  });
+  const builder = createBuilder(builders, projectRoot, files, output);
+  const found = await builder.discover();
+  await checkFound(found, files, sources);
+  const mistakes = () => sources.mistakes().length > 0 && refuse(sources.mistakes(), projectRoot);
+  try {
+    const { workflows = {}, steps: calledSteps = {} } = await builder.bundleWorkflows(found);
+    addStepFiles(found, Object.keys(calledSteps), projectRoot, inputs);
+    const { steps = {} } = await builder.bundleSteps(found);
+    const uncompiled = await findUncompiled({ projectRoot, files, output, workflows, steps, inputs, sources });
+    if (uncompiled.length > 0) throw refuse(uncompiled, projectRoot);
+    return { workflows, inputs: [...inputs] };
+  } catch (error) {
+    throw mistakes() || explainFailure(error);
+  } finally {
+    // Where a build failed, the builder leaves its process behind, which would keep ours from ending.
+    void stop();
+  }
+}
+
+/** The builder overlooks what does not stand in a line of its own; the syntax tree does not. */
+async function checkFound(found: Discovered, files: string[], sources: SourceCheck): Promise<void> {
+  const own = [...files, ...found.discoveredWorkflows, ...found.discoveredSteps].filter(isOwn);
+  for (const file of new Set(own)) {
+    const { ofFile, functions } = (await sources.check(file)).directives;
+    const has = new Set([ofFile, ...functions.map(({ directive }) => directive)]);
+    if (has.has('use workflow')) found.discoveredWorkflows.add(file);
+    if (has.has('use step')) found.discoveredSteps.add(file);
+  }
+}
+
+/** Of all files that the workflows import, however they name them: `./steps.js` may be steps.ts. */
+function addStepFiles(found: Discovered, names: string[], projectRoot: string, inputs: Set<string>): void {
+  for (const name of names) {
+    const file = resolve(projectRoot, name);
+    if (isOwn(file) && inputs.has(file)) found.discoveredSteps.add(file);
+  }
+}
+
+function isOwn(file: string): boolean {
+  return !file.includes('/node_modules/');
+}

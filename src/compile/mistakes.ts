@@ -1,0 +1,25 @@
+import { relative } from 'node:path';
+import { ConfigError } from '../config/config.ts';
+
+/** What is wrong with somebody's workflow code, and what to write instead. */
+export interface Mistake {
+  /** Absolute. */
+  file: string;
+  /** From 1. */
+  line: number;
+  column: number;
+  /** The function that it is in; undefined at the top of a file. */
+  name: string | undefined;
+  text: string;
+}
+
+/** All of them at once, a line each. Who must correct three things does not want to be told three times. */
+export function refuse(mistakes: readonly Mistake[], projectRoot: string): ConfigError {
+  const lines = mistakes
+    .toSorted((a, b) => a.file.localeCompare(b.file) || a.line - b.line || a.column - b.column)
+    .map(({ file, line, column, name, text }) => {
+      const place = `${relative(projectRoot, file)}:${line}:${column}`;
+      return `  ${place} ${name === undefined ? '' : `${name}: `}${text}`;
+    });
+  return new ConfigError(`The workflows do not compile:\n${[...new Set(lines)].join('\n')}`);
+}

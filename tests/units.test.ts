@@ -12,7 +12,7 @@ import { createEventOrder } from '../src/postgres/event-order.ts';
 import { isTransient } from '../src/postgres/transient.ts';
 import { createLeases, wasLost } from '../src/queue/leases.ts';
 import { decodePayload, encodePayload } from '../src/queue/messages.ts';
-import { reasonOf } from '../src/queue/report.ts';
+import { reasonOf } from '../src/postgres/reason.ts';
 import { createHealth } from '../src/health/health.ts';
 import { createQueueHandler } from '../src/runtime/handlers.ts';
 import { createNews } from '../src/runtime/news.ts';

@@ -3,6 +3,8 @@ import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/prom
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { lockFile } from '../postgres/embedded/file-lock.ts';
+import { guardSteps } from '../values/guard-steps.ts';
+import { insertGuard } from '../values/insert-guard.ts';
 import { nameWorkflows, type WorkflowReference } from './workflow-names.ts';
 import { findWorkflowFiles } from './workflow-files.ts';
 
@@ -42,6 +44,7 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
     const { bundle } = await import('./bundle.ts');
     const { workflows } = await bundle(projectRoot, files, unfinished);
     const codeVersion = await hashWorkflows(join(unfinished, 'flow.mjs'));
+    await insertGuard(join(unfinished, 'flow.mjs'));
     const finished = join(output, await hashFiles(unfinished));
     await keepBundle(unfinished, finished);
     return {
@@ -51,6 +54,7 @@ export async function compileWorkflows(projectRoot: string, inputFiles: string[]
         // They ask for the World while they are loaded, by this variable.
         process.env.WORKFLOW_TARGET_WORLD = fileURLToPath(import.meta.resolve('../runtime/current-world.ts'));
         for (const file of ['flow.mjs', 'step.mjs']) await import(pathToFileURL(join(finished, file)).href);
+        guardSteps();
       },
     };
   } finally {

@@ -13,6 +13,8 @@ import type { HookAnswerParams } from './hook-answers.ts';
 import { closeModelCalls, type CallEnd } from './model-calls.ts';
 import { transaction } from './pool.ts';
 import { asWorldError, saysRunEnded } from './refusals.ts';
+import { orFailedStep } from './unstorable-steps.ts';
+import { assertStorable, withStorableTexts } from './storable.ts';
 import { claimStartKey, type StartKeyParams } from './start-keys.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
 import { atOnce, createFrequentWriter, type Write } from './write-frequent.ts';
@@ -41,7 +43,7 @@ export interface EventsOptions {
   onUnfollowed(runId: string): Promise<void>;
 }
 
-type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
+export type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
 
 /**
  * The events of world-postgres, each in one transaction with everything that belongs to it
@@ -59,7 +61,8 @@ export function createEvents(options: EventsOptions): Storage['events'] {
   const unrecorded = new Map<string, Promise<unknown>>();
 
   async function create(givenRunId: string | null, given: AnyEventRequest, params?: Params) {
-    const event = byDatabaseClock(given, clock);
+    assertStorable(given);
+    const event = withStorableTexts(byDatabaseClock(given, clock));
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
@@ -163,7 +166,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     }
   }
 
-  return { ...options.stock, create };
+  return { ...options.stock, create: orFailedStep(create) };
 }
 
 function isFenced(scope: Scope | undefined, event: AnyEventRequest): boolean {

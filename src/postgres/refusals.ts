@@ -7,6 +7,8 @@ import {
 } from '@workflow/errors';
 import type { AnyEventRequest } from '@workflow/world';
 import { GarbageError, LeaseLostError, MustRunAloneError } from '../runtime/scope.ts';
+import { reasonOf } from './reason.ts';
+import { refusesValue, UnstorableError } from './storable.ts';
 
 /** An event of a step that was refused, while others of the same statement were written. */
 export class StepRefusal extends Error {
@@ -57,6 +59,6 @@ export function asWorldError(error: unknown, runId: string, { eventType, correla
     case 'WF410':
       return new RunExpiredError(`${refused}: its run is ${message}`);
     default:
-      return error;
+      return refusesValue(error) ? new UnstorableError(`${refused}: ${reasonOf(error)}`, { cause: error }) : error;
   }
 }

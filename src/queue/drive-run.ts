@@ -108,6 +108,7 @@ export async function driveRun(
       () => (isReplaying = false),
     );
     rest.replayed(beganAt);
+    if (replay.failure !== undefined) context.log(`Run ${runId} has failed: ${replay.failure}`);
     const seenSeq = wakeSeq + replay.ownEvents;
     // Of a step that has ended meanwhile, nobody knows whether the replay saw it.
     if (log.wakeSeq !== seenSeq) log.doubt();

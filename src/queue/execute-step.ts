@@ -7,6 +7,8 @@ import { deliver, type Redelivery } from '../runtime/handlers.ts';
 import type { RunLog } from '../runtime/run-log.ts';
 import { runInScope, type Lease, type StepMessage, type StepScope } from '../runtime/scope.ts';
 import { createStepStreams } from '../streams/step-streams.ts';
+import { mayPass } from './may-pass.ts';
+import { recordStepFailure } from './record-failure.ts';
 import type { LeftBehindReport } from './report-left-behind.ts';
 import type { Trace } from './report.ts';
 import type { RunWatch } from './run-watch.ts';
@@ -21,6 +23,7 @@ interface Circumstances {
   alone: boolean;
   runWatch: RunWatch;
   leftBehind: LeftBehindReport;
+  log(line: string): void;
   trace: Trace;
   /** Fires when the result is not wanted any more; by default that of the lease. */
   signal?: AbortSignal;
@@ -35,7 +38,7 @@ interface Circumstances {
 /**
  * Executes a step under a lease: the run's, or that of its own job.
  * @returns after how many seconds it is to be executed again, if it is; never once its run has ended
- * @throws LeaseLostError when somebody else executes it; any other error: deliver it again
+ * @throws LeaseLostError when somebody else executes it; any other error may pass: deliver it again
  */
 export async function executeStep(
   { queueName, payload }: StepMessage,
@@ -46,6 +49,7 @@ export async function executeStep(
     alone,
     runWatch,
     leftBehind,
+    log,
     trace,
     signal = lease.signal,
     ended = () => {},
@@ -92,7 +96,13 @@ export async function executeStep(
   const delivery = { attempt: lease.retryCount + 1, id: stepId };
   trace(`Step ${stepId}: executing ${stepName} of ${runId}`);
   try {
-    const again = await runInScope(scope, () => deliver('step', queueName, payload, delivery));
+    const again = await runInScope(scope, () =>
+      deliver('step', queueName, payload, delivery).catch(async (error: unknown) => {
+        if (scope.signal.aborted || mayPass(error)) throw error;
+        log(`Step ${stepId} of ${runId}: ${await recordStepFailure({ queueName, payload }, error)}`);
+        return undefined;
+      }),
+    );
     if (!run.signal.aborted) return again;
   } catch (error) {
     scope.streams.discard();

@@ -1,10 +1,10 @@
-import { EntityConflictError, RUN_ERROR_CODES, RunExpiredError, WorkflowRunNotFoundError } from '@workflow/errors';
+import { RUN_ERROR_CODES } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT } from '@workflow/world';
 import { DEAD_AFTER_DEATHS } from '../postgres/deaths.ts';
-import currentWorld from '../runtime/current-world.ts';
 import { runInScope, type Lease } from '../runtime/scope.ts';
 import type { DriverContext } from './drive-run.ts';
 import type { JobData } from './messages.ts';
+import { record } from './record-failure.ts';
 import { createReplayScope } from './replay-run.ts';
 
 /**
@@ -26,10 +26,6 @@ export async function failPoisoned(runId: string, job: JobData, lease: Lease, co
     specVersion: SPEC_VERSION_CURRENT,
     eventData: { error: { message: reason }, errorCode: RUN_ERROR_CODES.MAX_DELIVERIES_EXCEEDED },
   } as const;
-  try {
-    await runInScope(createReplayScope(runId, lease), () => currentWorld().events.create(runId, failed));
-  } catch (error) {
-    // It has ended meanwhile, cancelled for example.
-    if (![EntityConflictError, RunExpiredError, WorkflowRunNotFoundError].some((kind) => kind.is(error))) throw error;
-  }
+  // It may have ended meanwhile, cancelled for example.
+  await runInScope(createReplayScope(runId, lease), () => record(runId, failed));
 }

@@ -5,6 +5,7 @@ import { createBatches } from '../postgres/batches.ts';
 import { notify } from '../postgres/listener.ts';
 import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
+import { reasonOf } from '../postgres/reason.ts';
 import { lockLease, lockRun, recordPark, type Parking } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, isTransient, retryTransient } from '../postgres/transient.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
@@ -12,7 +13,6 @@ import { affected, onPool } from './boss.ts';
 import { createJobTable, type JobTable } from './job-table.ts';
 import type { DeadLetter, JobData } from './messages.ts';
 import type { OrphanedJob } from './orphaned-jobs.ts';
-import { reasonOf } from './report.ts';
 import { createSender, type Message } from './send-jobs.ts';
 
 /** Tells the driver of the run in the payload to look again. */

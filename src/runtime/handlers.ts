@@ -21,10 +21,15 @@ export function createQueueHandler(prefix: QueuePrefix, handler: Handler): (requ
   return async () => new Response('This World delivers no work over HTTP.', { status: 403 });
 }
 
+/** This process is not one that executes it. */
+export class NotLoadedError extends Error {
+  override name = 'NotLoadedError';
+}
+
 /**
  * Delivers a message of the queue to the bundle that it is for.
  * @param attempt how often it was delivered, from 1
- * @throws what the handler throws: the message is to be delivered again
+ * @throws what the handler throws: see `mayPass`
  */
 export async function deliver(
   kind: QueueKind,
@@ -33,7 +38,7 @@ export async function deliver(
   { attempt, id }: { attempt: number; id: string },
 ): Promise<Redelivery> {
   const handler = registry[HANDLERS]?.[kind];
-  if (!handler) throw new Error(`Cannot deliver ${queueName}: the ${kind} bundle is not loaded`);
+  if (!handler) throw new NotLoadedError(`Cannot deliver ${queueName}: the ${kind} bundle is not loaded`);
   const redelivery = await handler(payload, { attempt, queueName, messageId: MessageId.parse(`msg_${id}`) });
   return redelivery?.timeoutSeconds;
 }

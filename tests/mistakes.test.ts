@@ -18,7 +18,7 @@ describe.concurrent('a step whose result cannot be stored was executed once, and
     ['proto', 'result.__proto__ has a key that is read as a prototype'],
     ['function', 'result.items[1] is a function, and not a step'],
     ['symbol', 'result is a symbol'],
-    ['getter', 'result cannot be read: no price'],
+    ['getter', 'result.price cannot be read: no price'],
     ['promise', 'result.later is a promise: await it'],
     ['surrogate', 'result.text has a lone surrogate'],
     ['deep', 'is nested too deeply'],

@@ -1,5 +1,5 @@
 import { conditionOf } from '../postgres/conditions.ts';
-import { reasonOf } from '../queue/report.ts';
+import { reasonOf } from '../postgres/reason.ts';
 
 /** A process that has failed in something for so long is not healthy. */
 const LASTING_MS = 10_000;

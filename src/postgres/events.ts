@@ -43,7 +43,7 @@ export interface EventsOptions {
   onUnfollowed(runId: string): Promise<void>;
 }
 
-export type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
+type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
 
 /**
  * The events of world-postgres, each in one transaction with everything that belongs to it

@@ -3,6 +3,7 @@ import { HookNotFoundError } from '@workflow/errors';
 import { SPEC_VERSION_CURRENT, type CreateEventParams, type World } from '@workflow/world';
 import { ConfigError } from '../config/config.ts';
 import { AnsweredBeforeError, type HookAnswerParams } from '../postgres/hook-answers.ts';
+import { describeUnstorable, findUnstorable } from '../values/unstorable.ts';
 import currentWorld from './current-world.ts';
 
 /** What came first to a hook. */
@@ -35,9 +36,11 @@ export class HookAnsweredError extends ConfigError {
  * call it again: {@link HookAnsweredError} has the answer that counts.
  * @param payload what a step could return, without streams
  * @throws HookAnsweredError when it has its answer, and its run has not ended yet
- * @throws ConfigError when no run waits on such a hook
+ * @throws ConfigError when no run waits on such a hook, or the payload cannot be stored
  */
 export async function answerHookOnce(token: string, payload: unknown): Promise<{ runId: string }> {
+  const found = findUnstorable(payload, 'payload');
+  if (found) throw new ConfigError(`The hook "${token}" cannot be answered: ${describeUnstorable(found)}`);
   const world = currentWorld();
   // Not by `resumeHook()`: it finds its World by itself, and gives it no parameter of ours.
   const { dehydrateStepReturnValue } = await import('@workflow/core/serialization');

@@ -3,6 +3,7 @@ import type { CreateEventParams, RunCreatedEventRequest, Storage, WorkflowRun, W
 import type { Run } from 'workflow/api';
 import { ConfigError } from '../config/config.ts';
 import { problemOfStartKey, StartKeyTakenError, type StartKeyParams } from '../postgres/start-keys.ts';
+import { describeUnstorable, findUnstorable } from '../values/unstorable.ts';
 import currentWorld from './current-world.ts';
 
 /** What `start()` takes: a compiled workflow function, or what stands for it in `RunningWorld.workflows`. */
@@ -34,7 +35,7 @@ export class StartKeyConflictError extends ConfigError {
  * A key belongs to the job prefix, until `prune` removes its run.
  * @param args the same for each call with the key, byte for byte once they are serialized; a stream never is
  * @param options.key up to 255 characters, without NUL
- * @throws ConfigError for a key that cannot be one
+ * @throws ConfigError for a key that cannot be one, and arguments that cannot be stored
  * @throws StartKeyConflictError when the key has started another workflow, or this one with other arguments
  */
 export async function startOnce<TArgs extends unknown[], TResult>(
@@ -44,6 +45,8 @@ export async function startOnce<TArgs extends unknown[], TResult>(
 ): Promise<KeyedRun<TResult>> {
   const problem = problemOfStartKey(key);
   if (problem) throw new ConfigError(`The start key ${problem}.`);
+  const found = findUnstorable(args, 'arguments');
+  if (found) throw new ConfigError(`The run cannot be started: ${describeUnstorable(found)}`);
   // Imported late: the runtime looks for the World when it is loaded.
   const { getRun, start } = await import('workflow/api');
   const world = createKeyedWorld(currentWorld(), key);

@@ -1,4 +1,6 @@
-/** Why a value cannot be stored, and where it is. No import: this runs in steps, and inside of workflows (`workflow-guard.ts`). */
+import { isKnownFunction, isStored, whyNotPlain } from './plain.ts';
+
+/** Why a value cannot be stored, and where it is. */
 export interface Unstorable {
   /** From the name of the value on: `result.items[3].price`. */
   path: string;
@@ -9,126 +11,136 @@ export interface Unstorable {
 /** Of a value in its stored form, of an event, and of a row: node-postgres can read no value of 256 MB. */
 export const MAX_VALUE_BYTES = 100_000_000;
 
-/** What is serialized or read takes stack for each level, a set twice and a map three times as much. Half of what Node has. */
+/** Reading takes stack for each level, for a set twice and for a map three times as much. Half of what Node has. */
 const MAX_DEPTH = 800;
 
-/** What the runtime stores although it is not plain, in the realm in which this runs. */
-const STORED_CLASSES = ['ReadableStream', 'WritableStream', 'Request', 'Response', 'Headers', 'URL', 'URLSearchParams'];
 const VIEWS =
   /^(Int8|Uint8|Uint8Clamped|Int16|Uint16|Float16|Int32|Uint32|Float32|Float64|BigInt64|BigUint64)Array$|^DataView$/;
-const AS_THEY_ARE = /^(Date|Number|Boolean|BigInt|Temporal\..*)$/;
+/** Of an error its name, message and stack. */
+const AS_THEY_ARE = /^(Date|Number|Boolean|BigInt|Error|DOMException|Temporal\..*)$/;
+
+/** Where the search is in an object, an array, a map (key, value, key, …) or a set. */
+interface Cursor {
+  thing: object;
+  /** Of an object its keys. */
+  children: readonly unknown[];
+  kind: 'object' | 'array' | 'Map' | 'Set';
+  /** The one that comes next. */
+  next: number;
+}
+
+/** Of stack, when it is read. */
+const LEVELS = { object: 1, array: 1, Set: 2, Map: 3 } as const;
 
 /**
  * The first thing in a value that would not come back as it was: what Workflow DevKit refuses, what it would change
- * beyond recognition, and what is too large. `docs/VALUES.md` says what comes back how.
+ * beyond recognition, and what is too large. `docs/VALUES.md` says what comes back how. Without a recursion: how much
+ * stack there is differs from one replay to the next, and a replay must decide as the one before. Without Node, too: it
+ * runs in steps, and inside of workflows (`workflow-guard.ts`).
  * @param name what the value is, the beginning of the path
  */
 export function findUnstorable(value: unknown, name: string): Unstorable | undefined {
   const seen = new Set<object>();
-  /** Maps and sets that are being looked into: one cannot contain itself. */
-  const open = new Set<object>();
+  const cursors: Cursor[] = [];
   let bytes = 0;
+  let depth = 0;
 
-  function ofText(text: string): Unstorable | undefined {
-    bytes += text.length;
-    if (bytes > MAX_VALUE_BYTES) return tooLarge();
+  const unstorable = (reason: string): Unstorable => ({ path: name + pathOf(cursors), reason });
+
+  const addBytes = (count: number) => {
+    bytes += count;
+    return bytes > MAX_VALUE_BYTES
+      ? `is too large: more than ${MAX_VALUE_BYTES / 1_000_000} MB, with what comes before it`
+      : undefined;
+  };
+
+  const problemOfText = (text: string) =>
     // UTF-8 has no lone surrogate: it would come back as U+FFFD.
-    return text.isWellFormed() ? undefined : here('has a lone surrogate, half of a character: use toWellFormed()');
-  }
+    text.isWellFormed() ? addBytes(text.length) : 'has a lone surrogate, half of a character: use toWellFormed()';
 
-  function ofEntries(thing: object, depth: number): Unstorable | undefined {
-    for (const key of Object.keys(thing)) {
-      const at = () => (/^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`);
-      if (key === '__proto__') return within(at(), here('has a key that is read as a prototype'));
-      const found = ofText(key) ?? find((thing as Record<string, unknown>)[key], depth);
-      if (found) return within(at(), found);
+  const enter = (thing: object, kind: Cursor['kind'], children: readonly unknown[]) => {
+    cursors.push({ thing, children, kind, next: 0 });
+    depth += LEVELS[kind];
+    return depth > MAX_DEPTH ? `is nested too deeply (more than ${MAX_DEPTH} levels)` : undefined;
+  };
+
+  function problemOfObject(thing: object): string | undefined {
+    if (seen.has(thing)) {
+      const isOpen = cursors.some((cursor) => cursor.thing === thing && LEVELS[cursor.kind] > 1);
+      return isOpen ? 'contains itself: a Map or a Set cannot' : undefined;
     }
-    return undefined;
-  }
-
-  function ofArray(array: readonly unknown[], depth: number): Unstorable | undefined {
-    for (let n = 0; n < array.length; n += 1) {
-      const found = find(array[n], depth);
-      if (found) return within(`[${n}]`, found);
-    }
-    return undefined;
-  }
-
-  function ofMap(map: ReadonlyMap<unknown, unknown>, depth: number): Unstorable | undefined {
-    let n = 0;
-    for (const [key, entry] of map) {
-      const found = within('(key)', find(key, depth)) ?? find(entry, depth);
-      if (found) return within(`.entries[${n}]`, found);
-      n += 1;
-    }
-    return undefined;
-  }
-
-  function ofCollection(thing: object, tag: string, depth: number): Unstorable | undefined {
-    if (tag === 'Map' ? !(thing instanceof Map) : !(thing instanceof Set))
-      return here(`is a ${tag} of another realm: copy it, new ${tag}(…)`);
-    open.add(thing);
-    const found = thing instanceof Map ? ofMap(thing, depth + 2) : ofArray([...(thing as Set<unknown>)], depth + 1);
-    open.delete(thing);
-    return found;
-  }
-
-  function ofView({ buffer, byteLength }: ArrayBufferView, tag: string): Unstorable | undefined {
-    bytes += (byteLength * 4) / 3;
-    if (bytes > MAX_VALUE_BYTES) return tooLarge();
-    // Not known to the runtime as one, so read as one of the whole buffer.
-    const isForeign =
-      !(buffer instanceof ArrayBuffer) && buffer.byteLength !== byteLength && !/^Dat|^Float16/.test(tag);
-    return isForeign ? here(`is a part of a buffer of another realm: copy it, new ${tag}(…)`) : undefined;
-  }
-
-  function ofObject(thing: object, depth: number): Unstorable | undefined {
-    if (Array.isArray(thing)) return ofArray(thing, depth);
+    seen.add(thing);
+    if (Array.isArray(thing)) return enter(thing, 'array', thing);
     const tag = Object.prototype.toString.call(thing).slice(8, -1);
-    if (tag === 'Map' || tag === 'Set') return ofCollection(thing, tag, depth);
-    if (VIEWS.test(tag)) return ofView(thing as ArrayBufferView, tag);
-    if (tag === 'ArrayBuffer') {
-      bytes += ((thing as ArrayBuffer).byteLength * 4) / 3;
-      return bytes > MAX_VALUE_BYTES ? tooLarge() : undefined;
+    if (tag === 'Map' || tag === 'Set') {
+      if (thing instanceof Map) return enter(thing, 'Map', [...thing].flat(1));
+      if (thing instanceof Set) return enter(thing, 'Set', [...thing]);
+      return `is a ${tag} of another realm: copy it, new ${tag}(…)`;
     }
-    if (tag === 'String') return ofText(`${thing as unknown as string}`);
-    if (tag === 'RegExp') return ofText((thing as RegExp).source);
-    // Of an error its name, message and stack are stored.
-    if (AS_THEY_ARE.test(tag) || tag === 'Error' || tag === 'DOMException') return undefined;
+    if (VIEWS.test(tag))
+      return addBytes(textBytesOf(thing as ArrayBufferView)) ?? problemOfView(thing as DataView, tag);
+    if (tag === 'ArrayBuffer') return addBytes(textBytesOf(thing as ArrayBuffer));
+    if (tag === 'String') return problemOfText(String.prototype.valueOf.call(thing));
+    if (tag === 'RegExp') return problemOfText((thing as RegExp).source);
+    if (AS_THEY_ARE.test(tag)) return undefined;
     if (isStored(thing)) {
       const { locked } = thing as { locked?: unknown };
-      return locked === true ? here('is a stream that is being read or written: release it first') : undefined;
+      return locked === true ? 'is a stream that is being read or written: release it first' : undefined;
     }
-    const notPlain = whyNotPlain(thing, tag);
-    return notPlain === undefined ? ofEntries(thing, depth) : here(notPlain);
+    return whyNotPlain(thing, tag) ?? enter(thing, 'object', Object.keys(thing));
   }
 
-  function find(thing: unknown, depth: number): Unstorable | undefined {
+  function problemOf(thing: unknown): string | undefined {
     switch (typeof thing) {
       case 'string':
-        return ofText(thing);
+        return problemOfText(thing);
       case 'symbol':
-        return here('is a symbol');
+        return 'is a symbol';
       case 'function':
-        return isKnownFunction(thing) ? undefined : here('is a function, and not a step');
-      case 'object': {
-        if (thing === null) return undefined;
-        if (seen.has(thing)) return open.has(thing) ? here('contains itself: a Map or a Set cannot') : undefined;
-        if (depth > MAX_DEPTH) return here(`is nested too deeply (more than ${MAX_DEPTH} levels)`);
-        seen.add(thing);
-        return ofObject(thing, depth + 1);
-      }
+        return isKnownFunction(thing) ? undefined : 'is a function, and not a step';
+      case 'object':
+        return thing === null ? undefined : problemOfObject(thing);
       default:
         return undefined;
     }
   }
 
+  function problemOfNext(cursor: Cursor): string | undefined {
+    const child = cursor.children[cursor.next];
+    cursor.next += 1;
+    if (cursor.kind !== 'object') return problemOf(child);
+    if (child === '__proto__') return 'has a key that is read as a prototype';
+    return problemOfText(child as string) ?? problemOf((cursor.thing as Record<string, unknown>)[child as string]);
+  }
+
   try {
-    return within(name, find(value, 0));
+    let problem = problemOf(value);
+    for (let cursor = cursors.at(-1); cursor && !problem; cursor = cursors.at(-1)) {
+      if (cursor.next < cursor.children.length) problem = problemOfNext(cursor);
+      else depth -= LEVELS[cursors.pop()!.kind];
+    }
+    return problem === undefined ? undefined : unstorable(problem);
   } catch (error) {
     // A getter, or a proxy.
-    return { path: name, reason: `cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+    return unstorable(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** To the child that was looked at last; of a cursor that was only just opened, nothing. */
+function pathOf(cursors: readonly Cursor[]): string {
+  const path = cursors
+    .filter(({ next }) => next > 0)
+    .map(({ kind, children, next }) => {
+      const n = next - 1;
+      if (kind === 'object') return keyOf(String(children[n]));
+      if (kind === 'Map') return `.entries[${n >> 1}][${n % 2}]`;
+      return `[${n}]`;
+    });
+  return path.length > 20 ? [...path.slice(0, 10), '…', ...path.slice(-10)].join('') : path.join('');
+}
+
+function keyOf(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 /** One sentence, and where there is more. */
@@ -142,52 +154,13 @@ export function throwError(thrown: unknown): never {
   throw thrown;
 }
 
-function here(reason: string): Unstorable {
-  return { path: '', reason };
+/** As base64. */
+function textBytesOf({ byteLength }: { byteLength: number }): number {
+  return Math.ceil((byteLength * 4) / 3);
 }
 
-function within(key: string, found: Unstorable | undefined): Unstorable | undefined {
-  return found && { ...found, path: key + found.path };
-}
-
-function tooLarge(): Unstorable {
-  return here(`is too large: more than ${MAX_VALUE_BYTES / 1_000_000} MB, with what comes before it`);
-}
-
-/** A step function, or a class that the compiler knows. */
-function isKnownFunction(thing: object): boolean {
-  const { stepId, classId } = thing as { stepId?: unknown; classId?: unknown };
-  return typeof stepId === 'string' || typeof classId === 'string';
-}
-
-function isStored(thing: object): boolean {
-  const realm = globalThis as unknown as Record<string, unknown>;
-  const isOf = (name: string) => typeof realm[name] === 'function' && thing instanceof (realm[name] as typeof Object);
-  const { constructor } = thing as { constructor?: unknown };
-  // Workflow DevKit's way to store instances of a class.
-  const serialize = Symbol.for('workflow-serialize');
-  return STORED_CLASSES.some(isOf) || (typeof constructor === 'function' && serialize in constructor);
-}
-
-/** Also an object of another realm is plain; one that inherits its data is not. */
-function whyNotPlain(thing: object, tag: string): string | undefined {
-  const prototype: unknown = Object.getPrototypeOf(thing);
-  const isPlain =
-    prototype === null ||
-    prototype === Object.prototype ||
-    (Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'hasOwnProperty'));
-  if (tag === 'Arguments') return 'is the arguments of a function: use [...arguments]';
-  if (!isPlain) return `is ${nameOf(thing, tag)}`;
-  const hasSymbols = Object.getOwnPropertySymbols(thing).some((key) =>
-    Object.prototype.propertyIsEnumerable.call(thing, key),
-  );
-  if (hasSymbols) return 'has a symbol as a key';
-  return tag === 'Object' ? undefined : `is ${nameOf(thing, tag)}`;
-}
-
-function nameOf(thing: object, tag: string): string {
-  if (tag === 'Promise') return 'a promise: await it';
-  const { constructor } = thing as { constructor?: unknown };
-  const name = typeof constructor === 'function' && constructor !== Object ? constructor.name : '';
-  return name ? `an instance of ${name}` : 'an object with a prototype of its own';
+function problemOfView({ buffer, byteLength }: ArrayBufferView, tag: string): string | undefined {
+  // Not known to the runtime as one, so read as one of the whole buffer.
+  const isForeign = !(buffer instanceof ArrayBuffer) && buffer.byteLength !== byteLength && !/^Dat|^Float16/.test(tag);
+  return isForeign ? `is a part of a buffer of another realm: copy it, new ${tag}(…)` : undefined;
 }

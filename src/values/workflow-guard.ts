@@ -47,12 +47,39 @@ realm[STEP] = (stepName: string, ...rest: unknown[]) => {
   return new Proxy(step, {
     apply(target, self: unknown, args: unknown[]) {
       const found = findUnstorable(args, 'arguments');
-      if (!found) return Reflect.apply(target, self, args);
+      if (!found) return Reflect.apply(target, self, withTexts(args));
       const name = stepName.split('//').at(-1);
       return Promise.reject(asFatal(`The step "${name}" cannot be called: ${describeUnstorable(found)}`));
     },
   });
 };
+
+/**
+ * The runtime joins the arguments of a step to a line for its log, which mostly nobody reads. Without this, an object
+ * that has no text (without a prototype, as the groups of a match, or with a `toString` of its own), or an array of
+ * such, would end each replay after the step was executed. Not enumerable, so it is not stored.
+ */
+function withTexts(args: unknown[]): unknown[] {
+  if (hasText(args)) return args;
+  const seen = new Set<unknown>();
+  const things = [...args];
+  for (const thing of things) {
+    if (typeof thing !== 'object' || thing === null || seen.has(thing)) continue;
+    seen.add(thing);
+    if (Array.isArray(thing)) for (const element of thing) things.push(element);
+    else if (!hasText(thing)) Object.defineProperty(thing, Symbol.toPrimitive, { value: () => '[object Object]' });
+  }
+  return args;
+}
+
+function hasText(thing: object): boolean {
+  try {
+    // oxlint-disable-next-line typescript/no-base-to-string
+    return typeof String(thing) === 'string';
+  } catch {
+    return false;
+  }
+}
 
 /** The bundle registers its workflows in a map that it puts here. */
 let workflows: Map<string, Call> | undefined;

@@ -7,7 +7,7 @@ import { CREATE_EXECUTIONS } from './executions-table.ts';
 import { PROJECT } from './program.ts';
 
 /** What became of a run. */
-export interface Ended {
+interface Ended {
   runId: string;
   /** What it returned, if it is completed. */
   result?: unknown;

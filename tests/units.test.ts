@@ -15,7 +15,6 @@ import { decodePayload, encodePayload } from '../src/queue/messages.ts';
 import { reasonOf } from '../src/postgres/reason.ts';
 import { createHealth } from '../src/health/health.ts';
 import { createQueueHandler } from '../src/runtime/handlers.ts';
-import { createNews } from '../src/runtime/news.ts';
 import { createCheckout } from './support/checkout.ts';
 import { PROJECT } from './support/program.ts';
 
@@ -133,13 +132,6 @@ describe('small parts', () => {
     const runInput = { input, deploymentId: 'd', workflowName: 'w', specVersion: 3 };
     const stored = JSON.parse(JSON.stringify(encodePayload({ runId: 'r', runInput }))) as unknown;
     expect(decodePayload(stored).runInput?.input).toEqual(input);
-  });
-
-  test('what is announced while a loop is busy is not slept over', async () => {
-    const news = createNews();
-    news.announce();
-    expect(await news.wait(60_000)).toBe(true);
-    expect(await news.wait(1)).toBe(false);
   });
 
   test('a lost connection is worth another try, a wrong statement is not', () => {

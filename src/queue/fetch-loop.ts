@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, PgBoss } from 'pg-boss';
 import type { TaskHealth } from '../health/health.ts';
-import { createNews } from '../runtime/news.ts';
+import { createNews, MOST_IN_VAIN } from '../runtime/news.ts';
 import type { Slots } from './slots.ts';
 
 /** Finds delayed jobs and retries, which nothing announces. */
@@ -44,7 +44,7 @@ export interface FetchLoopOptions {
  */
 export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
   const { boss, health, queues, slots, handle, pollIntervalMs, portion } = options;
-  const news = createNews();
+  const news = createNews({ mostInVain: MOST_IN_VAIN });
   const handling = new Set<Promise<void>>();
   const backlogs = new Set<string>();
   let stopping = false;
@@ -71,6 +71,7 @@ export function createFetchLoop(options: FetchLoopOptions): FetchLoop {
         });
       handling.add(handled);
     }
+    if (jobs.length > 0 || asked === 0) news.found();
     // A full batch may have left more behind; without a slot, nobody has looked.
     if (jobs.length === asked) news.announce();
     if (jobs.length === asked && asked > 0) backlogs.add(queue);

@@ -1,4 +1,4 @@
-import type { ClientBase } from 'pg';
+import type { ClientBase, Pool } from 'pg';
 import { JOB_LOCK_SEED } from './job-locks.ts';
 
 /** Locks are taken 0.2 s after the fetch, by those who hold the job for longer than that; a busy process is late. */
@@ -23,6 +23,10 @@ export interface OrphanedJob {
   runId: string;
 }
 
+/** Of the World's queues; its parameter: the job prefix. */
+const queuesOf = (queueSchema: string) =>
+  `SELECT name FROM ${queueSchema}.queue WHERE starts_with(name, $1 || 'flows.') OR starts_with(name, $1 || 'steps.')`;
+
 /** Jobs that look orphaned at this moment. `<> ALL (ARRAY(…))`, because as NOT EXISTS the planner reads `pg_locks` for each job. */
 export async function findOrphanedJobs(
   client: ClientBase,
@@ -30,9 +34,7 @@ export async function findOrphanedJobs(
   queueSchema: string,
 ): Promise<OrphanedJob[]> {
   const { rows } = await client.query<OrphanedJob>(
-    `WITH queues AS (
-       SELECT name FROM ${queueSchema}.queue WHERE starts_with(name, $1 || 'flows.') OR starts_with(name, $1 || 'steps.')
-     ), locks_count AS (
+    `WITH queues AS (${queuesOf(queueSchema)}), locks_count AS (
        SELECT pg_postmaster_start_time() < now() - interval '${SERVER_UP_FOR}' AND NOT EXISTS (
          SELECT FROM workflow_engine.workers
          WHERE job_prefix = $1 AND NOT locks AND seen_at > now() - interval '${LAST_WORD}') AS yes
@@ -49,4 +51,18 @@ export async function findOrphanedJobs(
     [jobPrefix],
   );
   return rows;
+}
+
+/**
+ * No job of ours is without its run as group, by which the index finds what is active. One that somebody else
+ * wrote, under the key of a run perhaps, would keep that run from being driven if its holder dies with it.
+ * With a group, the next sweep sees it. This reads every job, as pg-boss's maintenance does.
+ */
+export async function groupOrphans(pool: Pool | ClientBase, jobPrefix: string, queueSchema: string): Promise<void> {
+  await pool.query(
+    `UPDATE ${queueSchema}.job SET group_id = 'none'
+     WHERE name = ANY (ARRAY(${queuesOf(queueSchema)})) AND state = 'active' AND group_id IS NULL
+       AND heartbeat_on < now() - interval '${HEARTBEAT_LAPSES_AFTER}'`,
+    [jobPrefix],
+  );
 }

@@ -5,6 +5,7 @@ import { createDriving, type DrivingOptions } from './driving.ts';
 import { createFetchLoop, type FetchLoop } from './fetch-loop.ts';
 import { handleRunJob, type DriveAlone } from './handle-run-job.ts';
 import { handleStepJob } from './handle-step-job.ts';
+import { groupOrphans } from './orphaned-jobs.ts';
 import { createSlots } from './slots.ts';
 import { startSweep } from './sweep.ts';
 import { workflowQueueName } from './world-queue.ts';
@@ -86,7 +87,10 @@ export function startWorker(options: WorkerOptions): Worker {
     takeAway: jobs.takeAway,
   });
 
-  const maintain = () => boss.supervise();
+  const maintain = async () => {
+    await boss.supervise();
+    await groupOrphans(pool, jobPrefix, queueSchema);
+  };
   // It may rebuild an index, which takes as long as it takes.
   const maintaining = every(MAINTENANCE_INTERVAL_MS, health.of('The maintenance of the queue'), maintain, {
     hangsAfterMs: Infinity,

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { Listener } from '../postgres/listener.ts';
 import { isTransient } from '../postgres/transient.ts';
-import { createNews } from '../runtime/news.ts';
+import { createNews, MOST_IN_VAIN } from '../runtime/news.ts';
 import { hasChunk, STREAM_CHANNEL } from './chunks.ts';
 import { watchForEnd } from './run-ended.ts';
 import type { ChunkReads } from './shared-reads.ts';
@@ -26,7 +26,7 @@ export function createStreamReader(
   let nextIndex = startIndex;
   const hasEnded = watchForEnd(pool, stream);
   const isLastThere = async () => nextIndex === startIndex || hasChunk(pool, stream, nextIndex - 1);
-  const news = createNews();
+  const news = createNews({ mostInVain: MOST_IN_VAIN });
   let cancelled = false;
   let listening = false;
   let stop = () => {};
@@ -60,6 +60,7 @@ export function createStreamReader(
     // Away, which is not the same as empty.
     if (!seen) return false;
     const { chunks } = seen;
+    if (chunks.length > 0) news.found();
     for (const { index, data, eof } of chunks) {
       if (cancelled) return true;
       if (eof) break;

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
+import type { Metafile } from 'esbuild';
 import { createBuilder, importBuilders, type Discovered } from './builder.ts';
 import { explainFailure } from './build-failure.ts';
+import { findForgotten } from './forgotten.ts';
 import { findUncompiled } from './uncompiled.ts';
 import { createSourceCheck, type SourceCheck } from './check-sources.ts';
 import { observe, stop } from './esbuild.ts';
@@ -32,21 +34,25 @@ async function bundleAlone(projectRoot: string, files: string[], output: string)
   const inputs = new Set<string>();
   observe({
     plugin: sources.plugin,
-    onInputs: (read) => read.forEach((file) => inputs.add(resolve(projectRoot, file))),
+    async onBuilt(metafile, which) {
+      for (const file of filesOf(metafile)) inputs.add(resolve(projectRoot, file));
+      // Before the builder warns of what comes of it.
+      if (which === 'workflows') refuse(findForgotten(projectRoot, await sources.all(), metafile), projectRoot);
+    },
   });
   const builder = createBuilder(builders, projectRoot, files, output);
   const found = await builder.discover();
   await checkFound(found, files, sources);
-  const mistakes = () => sources.mistakes().length > 0 && refuse(sources.mistakes(), projectRoot);
   try {
     const { workflows = {}, steps: calledSteps = {} } = await builder.bundleWorkflows(found);
     addStepFiles(found, Object.keys(calledSteps), projectRoot, inputs);
     const { steps = {} } = await builder.bundleSteps(found);
-    const uncompiled = await findUncompiled({ projectRoot, files, output, workflows, steps, inputs, sources });
-    if (uncompiled.length > 0) throw refuse(uncompiled, projectRoot);
+    refuse(await findUncompiled({ projectRoot, files, output, workflows, steps, inputs, sources }), projectRoot);
     return { workflows, inputs: [...inputs] };
   } catch (error) {
-    throw mistakes() || explainFailure(error);
+    // In place of what the build made of them.
+    refuse(sources.mistakes(), projectRoot);
+    throw explainFailure(error);
   } finally {
     // Where a build failed, the builder leaves its process behind, which would keep ours from ending.
     void stop();
@@ -70,6 +76,11 @@ function addStepFiles(found: Discovered, names: string[], projectRoot: string, i
     const file = resolve(projectRoot, name);
     if (isOwn(file) && inputs.has(file)) found.discoveredSteps.add(file);
   }
+}
+
+/** Without the builder's own entry, and what it puts in the place of a package (`pseudo:server-only`). */
+function filesOf({ inputs }: Metafile): string[] {
+  return Object.keys(inputs).filter((name) => !/^(virtual-entry\.js$|[\w-]{2,}:)/.test(name));
 }
 
 function isOwn(file: string): boolean {

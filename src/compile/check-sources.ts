@@ -7,7 +7,7 @@ import type { Mistake } from './mistakes.ts';
 import { parseSource, type Source } from './source.ts';
 import { readSwcErrors } from './swc-error.ts';
 
-interface CheckedSource {
+export interface CheckedSource {
   /** Undefined where the syntax is wrong. */
   source: Source | undefined;
   directives: Directives;
@@ -16,7 +16,9 @@ interface CheckedSource {
 export interface SourceCheck {
   /** Each file is checked once. */
   check(file: string): Promise<CheckedSource>;
-  /** What was found in all files until now. */
+  /** All files that were checked until now, by their absolute paths. */
+  all(): Promise<Map<string, CheckedSource>>;
+  /** What was found in them. */
   mistakes(): Mistake[];
   /** Checks what esbuild reads, before the transform sees it, which would write a stack to stderr. */
   plugin: Plugin;
@@ -62,6 +64,9 @@ export function createSourceCheck(projectRoot: string, transform: typeof applySw
 
   return {
     check,
+    async all() {
+      return new Map(await Promise.all([...checks].map(async ([file, checked]) => [file, await checked] as const)));
+    },
     mistakes: () => mistakes,
     plugin: {
       name: 'source-check',

@@ -2,19 +2,17 @@
  * What the builder gets for esbuild. The real one writes its errors to stderr by itself, where nobody can
  * put them in order, and does not tell the builder what it has read.
  */
+import { builtinModules } from 'node:module';
 import * as real from 'esbuild';
 
 /** On `globalThis`, because the builder and we may have a copy each of this module. */
 const OBSERVER = Symbol.for('postgres-world/esbuild');
 const registry = globalThis as typeof globalThis & { [OBSERVER]?: Observer };
 
-/** The builder's own entry, and what it puts in the place of a package (`pseudo:server-only`). */
-const NO_FILE = /^(virtual-entry\.js$|[\w-]{2,}:)/;
-
 export interface Observer {
   plugin: real.Plugin;
-  /** The files that were read for a bundle, relative to the project. */
-  onInputs(files: string[]): void;
+  /** What was read for a bundle, and what is in it; throws what ends the build. */
+  onBuilt(metafile: real.Metafile, bundle: 'workflows' | 'steps'): Promise<void>;
 }
 
 export function observe(observer: Observer): void {
@@ -22,8 +20,9 @@ export function observe(observer: Observer): void {
 }
 
 export async function context(options: real.BuildOptions): Promise<real.BuildContext> {
-  const { plugin, onInputs } = registry[OBSERVER]!;
-  const plugins = [plugin, ...(options.plugins ?? [])];
+  const { plugin, onBuilt } = registry[OBSERVER]!;
+  const bundle = options.platform === 'neutral' ? 'workflows' : 'steps';
+  const plugins = [plugin, ...(bundle === 'workflows' ? [platformPlugin] : []), ...(options.plugins ?? [])];
   // Nobody comes after us who would compile JSX; tsconfig.json says how.
   const { jsx: _preserve, ...rest } = options;
   const built = await real.context({ ...rest, plugins, logLevel: 'silent', metafile: true });
@@ -31,10 +30,22 @@ export async function context(options: real.BuildOptions): Promise<real.BuildCon
     ...built,
     async rebuild() {
       const result = await built.rebuild();
-      onInputs(Object.keys(result.metafile.inputs).filter((name) => !NO_FILE.test(name)));
+      await onBuilt(result.metafile, bundle);
       return result;
     },
   };
 }
+
+/**
+ * Leaves Node's modules outside of the bundle of the workflows, and leaves out those that nobody uses. The
+ * builder refuses them by a pattern for the line of the import; forgotten.ts says which function uses one.
+ */
+const platformPlugin: real.Plugin = {
+  name: 'platform',
+  setup(build) {
+    const filter = new RegExp(`^(node:|bun:|(bun|${builtinModules.join('|')})$)`);
+    build.onResolve({ filter }, ({ path }) => ({ path, external: true, sideEffects: false }));
+  },
+};
 
 export const { build, stop } = real;

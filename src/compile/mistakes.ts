@@ -13,13 +13,17 @@ export interface Mistake {
   text: string;
 }
 
-/** All of them at once, a line each. Who must correct three things does not want to be told three times. */
-export function refuse(mistakes: readonly Mistake[], projectRoot: string): ConfigError {
+/**
+ * All of them at once, a line each. Who must correct three things does not want to be told three times.
+ * @throws ConfigError unless there are none
+ */
+export function refuse(mistakes: readonly Mistake[], projectRoot: string): void {
+  if (mistakes.length === 0) return;
   const lines = mistakes
     .toSorted((a, b) => a.file.localeCompare(b.file) || a.line - b.line || a.column - b.column)
     .map(({ file, line, column, name, text }) => {
       const place = `${relative(projectRoot, file)}:${line}:${column}`;
       return `  ${place} ${name === undefined ? '' : `${name}: `}${text}`;
     });
-  return new ConfigError(`The workflows do not compile:\n${[...new Set(lines)].join('\n')}`);
+  throw new ConfigError(`The workflows do not compile:\n${[...new Set(lines)].join('\n')}`);
 }

@@ -1,8 +1,11 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compileWorkflows } from '../src/compile/compile.ts';
+import { createCheckout } from './support/checkout.ts';
+import { createTestDatabase } from './support/database.ts';
 import { createProject } from './support/project.ts';
-import { PROJECT } from './support/program.ts';
+import { PROJECT, run, startProgram } from './support/program.ts';
 
 const WORKFLOW = `export async function workflow() {
   'use workflow';
@@ -94,6 +97,46 @@ test.each(Object.entries(MISTAKES))('%s is refused, with file and line', async (
     'The workflows do not compile:',
     ...says.map((line) => expect.stringContaining(`  ${line}`) as unknown),
   ]);
+});
+
+const IN_THE_EXAMPLE: [mistake: string, edit: (text: string) => string, says: string][] = [
+  [
+    'a misspelt directive',
+    (text) => text.replace(`\n  'use step';`, `\n  'use setp';`),
+    `workflow-example.ts:LINE:3 analyzeSentiment: 'use setp' means nothing, so this is not durable; write 'use step'`,
+  ],
+  [
+    'a forgotten directive',
+    (text) => text.replace(`\n  'use step';`, ''),
+    `workflow-example.ts:LINE:1 analyzeSentiment: uses ai-sdk-provider-claude-code (which needs Node) in src/model/claude-code.ts:LINE, which only a step may; write 'use step' first in it`,
+  ],
+  [
+    'an error of the syntax',
+    (text) => text.replace('await sleep(', 'await await sleep((,'),
+    `workflow-example.ts:LINE:22 Expression expected`,
+  ],
+];
+
+test('a mistake in the example is one line of its output, and nothing else is', async () => {
+  const { url } = await createTestDatabase();
+  const { checkout } = await createCheckout(0o755);
+  const file = join(checkout, 'workflow-example.ts');
+  const text = await readFile(file, 'utf8');
+
+  for (const [mistake, edit, says] of IN_THE_EXAMPLE) {
+    await writeFile(file, edit(text));
+    const env = { WORKFLOW_POSTGRES_URL: url, WORKFLOW_MODEL: 'simulated' };
+    const { exitCode, stdout, stderr } = await run(
+      startProgram(join(checkout, 'index.ts'), [], { cwd: checkout, env }),
+    );
+
+    expect({ mistake, exitCode, stdout, stderr: stderr.replaceAll(/(?<=\.ts:)\d+/g, 'LINE') }).toEqual({
+      mistake,
+      exitCode: 1,
+      stdout: '',
+      stderr: `The workflows do not compile:\n  ${says}\n`,
+    });
+  }
 });
 
 test('a mistake in a file that the workflow imports is found', async () => {

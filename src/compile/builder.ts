@@ -7,8 +7,7 @@ type Builders = typeof builders;
 /** Loaded only where something is to be compiled: it takes a quarter of a second. */
 export async function importBuilders(): Promise<Builders> {
   const ours = import.meta.resolve('./esbuild.ts');
-  // Before Node 22.15 there are no such hooks: the builder gets the real one, which says errors twice.
-  const hooks = (registerHooks as typeof registerHooks | undefined)?.({
+  const hooks = registerHooks({
     resolve: (specifier, context, next) =>
       specifier === 'esbuild' && context.parentURL?.includes('/@workflow/builders/')
         ? next(ours, context)
@@ -17,7 +16,7 @@ export async function importBuilders(): Promise<Builders> {
   try {
     return await import('@workflow/builders');
   } finally {
-    hooks?.deregister();
+    hooks.deregister();
   }
 }
 

@@ -151,6 +151,16 @@ test('a mistake in a file that the workflow imports is found', async () => {
   expect(message).toMatch(/^ {2}steps\.ts:3:3 one: 'use stepp' means nothing/m);
 });
 
+test('a file that the compiler cannot take for its name is named', async () => {
+  const root = await createProject({ 'main.ts': `import { one } from "./it's.ts";\n${WORKFLOW}`, "it's.ts": STEP });
+
+  const { message } = await refusalOf(root, [join(root, 'main.ts')]);
+
+  expect(message).toBe(
+    `The workflows do not compile:\n  it's.ts:1:1 has a quote in its path, which the compiler cannot take; rename it`,
+  );
+});
+
 test('a file that cannot be one of workflows is named, with the reason', async () => {
   const root = await createProject({ 'notes.md': '', 'types.d.ts': '', 'folder/main.ts': '' });
   const files = ['nowhere.ts', 'folder', 'notes.md', 'types.d.ts'].map((file) => join(root, file));

@@ -65,6 +65,10 @@ const FORMS: Record<string, Record<string, string>> = {
     'main.mts': imports('./steps.tsx'),
     'steps.tsx': `export const view = () => <b />;\n${STEP}`,
   },
+  'in a file with an unusual name': {
+    'main.ts': imports('./wörld (1)/[$id] `a`.ts'),
+    'wörld (1)/[$id] `a`.ts': STEP,
+  },
   'with the line ends of Windows and a byte order mark': {
     'main.ts': `\uFEFF${WORKFLOW}${STEP}`.replaceAll('\n', '\r\n'),
   },

@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import type { applySwcTransform } from '@workflow/builders';
 import type { Plugin } from 'esbuild';
 import { readDirectives, type Directives } from './directives.ts';
-import type { Mistake } from './mistakes.ts';
+import { atTop, type Mistake } from './mistakes.ts';
 import { parseSource, type Source } from './source.ts';
 import { readSwcErrors } from './swc-error.ts';
 
@@ -46,8 +46,11 @@ export function createSourceCheck(projectRoot: string, transform: typeof applySw
   };
 
   const refusedByTransform = async (file: string, text: string): Promise<Mistake[]> => {
+    const name = relative(projectRoot, file);
+    // It is written into code as it is.
+    if (/["']/.test(name)) return [atTop(file, 'has a quote in its path, which the compiler cannot take; rename it')];
     try {
-      await transform(relative(projectRoot, file), text, 'workflow', file, projectRoot, projectRoot);
+      await transform(name, text, 'workflow', file, projectRoot, projectRoot);
       return [];
     } catch (error) {
       const errors = readSwcErrors((error as Error).message);

@@ -27,3 +27,8 @@ export function refuse(mistakes: readonly Mistake[], projectRoot: string): void 
     });
   throw new ConfigError(`The workflows do not compile:\n${[...new Set(lines)].join('\n')}`);
 }
+
+/** Of a whole file. */
+export function atTop(file: string, text: string): Mistake {
+  return { file, line: 1, column: 1, name: undefined, text };
+}

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { SourceCheck } from './check-sources.ts';
 import type { Directive } from './resemblance.ts';
-import type { Mistake } from './mistakes.ts';
+import { atTop, type Mistake } from './mistakes.ts';
 import type { WorkflowsByFile } from './workflow-names.ts';
 
 interface Compilation {
@@ -59,11 +59,9 @@ async function findUnregistered(output: string): Promise<Set<string>> {
     ['flow.mjs', 'step.mjs'].map((file) => readFile(join(output, file), 'utf8')),
   );
   const registered = new Set(allOf(REGISTERED_STEP, step));
-  return new Set(allOf(USED_STEP, flow).filter((id) => !registered.has(id)));
-}
-
-function atTop(file: string, text: string): Mistake {
-  return { file, line: 1, column: 1, name: undefined, text };
+  // The code of the workflows is a template literal in its file.
+  const workflowCode = flow.replace(/\\([\\`$])/g, '$1');
+  return new Set(allOf(USED_STEP, workflowCode).filter((id) => !registered.has(id)));
 }
 
 /** `A.one`, `A#one`, `make/one`, `step//./file//one` → `one` */

@@ -162,8 +162,8 @@ test('a file that the compiler cannot take for its name is named', async () => {
 });
 
 test('a file that cannot be one of workflows is named, with the reason', async () => {
-  const root = await createProject({ 'notes.md': '', 'types.d.ts': '', 'folder/main.ts': '' });
-  const files = ['nowhere.ts', 'folder', 'notes.md', 'types.d.ts'].map((file) => join(root, file));
+  const root = await createProject({ 'notes.md': '', 'types.d.ts': '', 'folder/main.ts': '', 'C#/main.ts': '' });
+  const files = ['nowhere.ts', 'folder', 'notes.md', 'types.d.ts', 'C#/main.ts'].map((file) => join(root, file));
 
   const { name, message } = await refusalOf(root, [...files, join(PROJECT, 'workflow-example.ts')]);
 
@@ -174,6 +174,7 @@ test('a file that cannot be one of workflows is named, with the reason', async (
     '  folder is no file: name the files in it',
     '  notes.md is neither TypeScript nor JavaScript',
     '  types.d.ts is neither TypeScript nor JavaScript',
+    '  C#/main.ts has a # in its path, which the compiler takes for its end: rename it',
     `  ${join(PROJECT, 'workflow-example.ts')} is outside of projectRoot, ${root}: move it there`,
   ]);
 });

@@ -23,6 +23,7 @@ async function describeProblem(projectRoot: string, path: string): Promise<strin
     return found.code === 'ENOENT' ? 'does not exist' : `cannot be read: ${found.code}`;
   }
   if (!found.isFile()) return 'is no file: name the files in it';
+  if (path.includes('#')) return 'has a # in its path, which the compiler takes for its end: rename it';
   if (!SOURCE.test(path)) return 'is neither TypeScript nor JavaScript';
   // Ids are made from the path, and imports are resolved, from this folder.
   if (below.startsWith('..') || isAbsolute(below)) return `is outside of projectRoot, ${projectRoot}: move it there`;

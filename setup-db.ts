@@ -42,6 +42,7 @@ async function main(): Promise<number> {
   const given = directConnectionString ?? connectionString!;
   const url = server?.connectionString ?? (await awaitServer(() => settleSslMode(given)));
   const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
+  if (server?.other) console.error(`Older data of this project, with runs of its own, is in ${server.other}`);
   if (!print && !printRoles) console.log(`${check ? 'Checking' : 'Setting up'} ${database}`);
   const answer = printRoles ? printTheRoles : print ? printPlan : check ? showState : setUp;
   return await awaitServer(() => answer(url, queueSchema));

@@ -1,8 +1,8 @@
-import { stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createCheckout, postmasters } from './support/checkout.ts';
-import { run, startCommand, startProgram } from './support/program.ts';
+import { run, startProgram } from './support/program.ts';
 
 const asRoot = process.getuid?.() === 0;
 
@@ -51,22 +51,6 @@ test('a server that was killed is replaced by one on the same data', async () =>
 
   expect(exitCode).toBe(0);
   expect(stdout).toContain('workflow.workflow_runs');
-  expect(await postmasters(serverDirectory)).toEqual([]);
-});
-
-test('a left-over pid file whose number was taken by another process harms neither', async () => {
-  const { checkout, serverDirectory } = await createCheckout(0o755);
-  const setUp = () => run(startProgram('setup-db.ts', [], { cwd: checkout }));
-  expect((await setUp()).exitCode).toBe(0);
-  const stranger = startCommand('sleep', ['60']);
-  await writeFile(
-    join(serverDirectory, 'data/postmaster.pid'),
-    `${stranger.pid}\n/\n0\n1\n\n127.0.0.1\n0 0\nready   \n`,
-  );
-
-  expect((await setUp()).exitCode).toBe(0);
-
-  expect(process.kill(stranger.pid, 0)).toBe(true);
   expect(await postmasters(serverDirectory)).toEqual([]);
 });
 

@@ -27,7 +27,7 @@ export async function startServer(): Promise<BenchServer> {
   const directory = join(PROJECT, '.bench');
   await mkdir(directory, { recursive: true });
   await using opened = new AsyncDisposableStack();
-  const server = opened.use(await joinEmbeddedServer(directory));
+  const server = opened.use(await joinEmbeddedServer(directory, { onPort: true }));
   const [postmaster] = (await readFile(join(server.directory, 'data/postmaster.pid'), 'utf8')).split('\n').map(Number);
   const client = await connect(server.connectionString);
   opened.defer(() => client.end());

@@ -1,5 +1,6 @@
-import { Client, Pool, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
+import { Pool, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
 import { runOutsideOfScopes } from '../runtime/scope.ts';
+import { Client } from './client.ts';
 import { isUnreachable } from './transient.ts';
 
 /**

@@ -36,6 +36,7 @@ export async function provideDatabase(
   if (url) return awaitServer(() => inspectDatabase(url, config));
   const server = opened.use(await awaitServer(() => joinEmbeddedServer(config.projectRoot)));
   config.log(`PostgreSQL: embedded, data in ${server.directory}`);
+  if (server.other) config.log(`  Older data of this project, with runs of its own, is in ${server.other}`);
   const { connectionString } = server;
   await awaitServer(() => setUpDatabase(connectionString, config.queueSchema));
   return { connectionString, pooled: false, listenString: connectionString };

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client } from './client.ts';
 import type { TaskHealth } from '../health/health.ts';
 import { connectionOptions } from './pool.ts';
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Client } from 'pg';
+import { Client } from './client.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { findBinaries } from '../../src/postgres/embedded/binaries.ts';
 import { locateServer } from '../../src/postgres/embedded/location.ts';
 import { createServerDirectory } from './directory.ts';
 import { PROJECT, run, startCommand } from './program.ts';
@@ -11,7 +12,7 @@ const PGBOUNCER = '/usr/sbin/pgbouncer';
 
 /** @returns the directory of the programs of the embedded server, which npm brings along */
 export async function embeddedPostgres(): Promise<string> {
-  return dirname((await locateServer(join(PROJECT, '.test'))).initdb);
+  return dirname((await findBinaries(await locateServer(join(PROJECT, '.test')))).postgres);
 }
 
 /** @returns the directory of the programs of the newest PostgreSQL that Debian's packages installed */

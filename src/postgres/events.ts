@@ -37,6 +37,7 @@ export interface EventsOptions {
   clock: DatabaseClock;
   jobPrefix: string;
   queueSchema: string;
+  maxValueBytes: number;
   /** Called after the commit with each stream that ended in it. */
   onStreamEnd(name: string): Promise<void>;
   /** Called after the commit of an event that no queue message follows: a cancellation, or an answer of ours. */
@@ -54,14 +55,14 @@ type Params = CreateEventParams & StartKeyParams & HookAnswerParams;
  * @throws AnsweredBeforeError when it was to be the only answer to a hook that has one
  */
 export function createEvents(options: EventsOptions): Storage['events'] {
-  const { pool, clock, stock, jobPrefix, queueSchema } = options;
+  const { pool, clock, stock, jobPrefix, queueSchema, maxValueBytes } = options;
   const nextRunId = monotonicFactory();
   const frequent = createFrequentWriter(options);
   /** Results that wait for the database, by step. */
   const unrecorded = new Map<string, Promise<unknown>>();
 
   async function create(givenRunId: string | null, given: AnyEventRequest, params?: Params) {
-    assertStorable(given);
+    assertStorable(given, maxValueBytes);
     const event = withStorableTexts(byDatabaseClock(given, clock));
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);

@@ -1,5 +1,4 @@
 import type { AnyEventRequest } from '@workflow/world';
-import { MAX_VALUE_BYTES } from '../values/unstorable.ts';
 
 /** PostgreSQL reads no others. */
 const YEARS = [1, 9999] as const;
@@ -25,16 +24,14 @@ export function refusesValue(error: unknown): boolean {
 }
 
 /**
- * Refuses what could not be read again, or be told from a lost connection.
+ * Refuses what could not be read again, or be told from a lost connection, and what would hold up a process.
+ * @param maxValueBytes of each of its values, as it is stored
  * @throws UnstorableError
  */
-export function assertStorable(event: AnyEventRequest): void {
+export function assertStorable(event: AnyEventRequest, maxValueBytes: number): void {
   const data: Record<string, unknown> = ('eventData' in event && event.eventData) || {};
   for (const [name, value] of Object.entries(data)) {
-    if (value instanceof Uint8Array && value.byteLength > MAX_VALUE_BYTES) {
-      const [is, limit] = [value.byteLength, MAX_VALUE_BYTES].map((bytes) => Math.ceil(bytes / 1e6));
-      throw new UnstorableError(`its ${name} cannot be stored: it has ${is} MB, and at most ${limit} MB can be`);
-    }
+    assertSize(`its ${name}`, value, maxValueBytes);
     if (value instanceof Date) {
       const year = value.getUTCFullYear();
       const isTime = year >= YEARS[0] && year <= YEARS[1];
@@ -44,6 +41,14 @@ export function assertStorable(event: AnyEventRequest): void {
         );
     }
   }
+}
+
+/** @throws UnstorableError for a serialized value that is larger */
+export function assertSize(what: string, value: unknown, maxValueBytes: number): void {
+  if (!(value instanceof Uint8Array) || value.byteLength <= maxValueBytes) return;
+  const [is, limit] = [value.byteLength, maxValueBytes].map((bytes) => (bytes / 1e6).toFixed(1).replace('.0', ''));
+  const setting = 'WORKFLOW_POSTGRES_MAX_VALUE_MB';
+  throw new UnstorableError(`${what} cannot be stored: it has ${is} MB, and at most ${limit} MB can be (${setting})`);
 }
 
 /** The texts of a failure as they can be stored: that it failed is to be recorded, whatever it says. */

@@ -2,6 +2,7 @@ import { WorkflowRunNotFoundError } from '@workflow/errors';
 import { MessageId, parseQueueName, type Queue } from '@workflow/world';
 import type { Pool } from 'pg';
 import { readDeployment } from '../postgres/run-progress.ts';
+import { assertSize } from '../postgres/storable.ts';
 import { createQueueHandler } from '../runtime/handlers.ts';
 import { scopeOf } from '../runtime/scope.ts';
 import { queueNames } from './boss.ts';
@@ -12,12 +13,13 @@ export interface WorldQueueOptions {
   pool: Pool;
   jobs: Jobs;
   jobPrefix: string;
+  maxValueBytes: number;
   /** What the runs that this process starts will need. */
   getDeploymentId(): Promise<string>;
 }
 
 /** The World's queue: the runtime's messages become jobs, or notes to the driver that is replaying. */
-export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: WorldQueueOptions): Queue {
+export function createWorldQueue({ pool, jobs, jobPrefix, maxValueBytes, getDeploymentId }: WorldQueueOptions): Queue {
   const nothingSent = { messageId: null };
 
   return {
@@ -25,6 +27,8 @@ export function createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId }: Wor
     getDeploymentId,
 
     async queue(queueName, payload, options = {}) {
+      // It may begin the run, as the event that is refused for the same.
+      if ('runInput' in payload) assertSize('what the run is started with', payload.runInput?.input, maxValueBytes);
       const data: JobData = { queueName, payload: encodePayload(payload) };
       if (!('runId' in payload || 'stepId' in payload)) {
         const { flows } = queueNames(jobPrefix, options.deploymentId ?? (await getDeploymentId()));

@@ -8,8 +8,14 @@ export interface Unstorable {
   reason: string;
 }
 
-/** Of a value in its stored form, of an event, and of a row: node-postgres can read no value of 256 MB. */
+/**
+ * Refused before it is serialized. What counts is the stored form, which `WORKFLOW_POSTGRES_MAX_VALUE_MB` limits: to no
+ * more than this, because node-postgres can read no value of 256 MB. No setting here: a replay decides as the one before.
+ */
 export const MAX_VALUE_BYTES = 100_000_000;
+
+/** Each takes up to 2 µs of the event loop to be serialized: five seconds, and a heartbeat lapses after ten. */
+const MAX_PARTS = 2_500_000;
 
 /** Reading takes stack for each level, for a set twice and for a map three times as much. Half of what Node has. */
 const MAX_DEPTH = 800;
@@ -43,6 +49,7 @@ export function findUnstorable(value: unknown, name: string): Unstorable | undef
   const seen = new Set<object>();
   const cursors: Cursor[] = [];
   let bytes = 0;
+  let parts = 0;
   let depth = 0;
 
   const unstorable = (reason: string): Unstorable => ({ path: name + pathOf(cursors), reason });
@@ -59,6 +66,9 @@ export function findUnstorable(value: unknown, name: string): Unstorable | undef
     text.isWellFormed() ? addBytes(text.length) : 'has a lone surrogate, half of a character: use toWellFormed()';
 
   const enter = (thing: object, kind: Cursor['kind'], children: readonly unknown[]) => {
+    parts += children.length;
+    if (parts > MAX_PARTS)
+      return `has more than ${MAX_PARTS / 1e6} million parts, with what comes before it: use a typed array, or a text`;
     cursors.push({ thing, children, kind, next: 0 });
     depth += LEVELS[kind];
     return depth > MAX_DEPTH ? `is nested too deeply (more than ${MAX_DEPTH} levels)` : undefined;

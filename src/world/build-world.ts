@@ -133,13 +133,16 @@ type Parts = Pick<Awaited<ReturnType<typeof connect>>, 'pool' | 'clock' | 'liste
 /** Storage, streams and queue: what the Workflow runtime takes for the World. */
 function composeWorld(
   { pool, clock, listener, jobs, getDeploymentId, close }: Parts,
-  { jobPrefix, queueSchema }: WorldConfig,
+  { jobPrefix, queueSchema, maxValueBytes }: WorldConfig,
   opened: AsyncDisposableStack,
 ): World {
-  const queue = createWorldQueue({ pool, jobs, jobPrefix, getDeploymentId });
+  const queue = createWorldQueue({ pool, jobs, jobPrefix, maxValueBytes, getDeploymentId });
   const onStreamEnd = (stream: string) => notify(pool, STREAM_CHANNEL, stream);
   const onUnfollowed = (runId: string) => requestReplay(pool, jobs, runId);
-  const storage = createStorage({ pool, clock, jobPrefix, queueSchema, onStreamEnd, onUnfollowed }, opened);
+  const storage = createStorage(
+    { pool, clock, jobPrefix, queueSchema, maxValueBytes, onStreamEnd, onUnfollowed },
+    opened,
+  );
   const closing = opened.adopt(new AbortController(), (it) => it.abort());
   const runs = createOwnRuns(pool, jobPrefix);
   const streams = answerSinks(wallStreams(createStreamer(pool, listener, closing.signal, clock.now), runs));

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, inject } from 'vitest';
+import type { WorldConfig } from '../../src/config/config.ts';
 import { runWorld, stopWorld } from '../../world-config.ts';
 import { query, type TestDatabase } from './database.ts';
 import { CREATE_EXECUTIONS } from './executions-table.ts';
@@ -27,7 +28,7 @@ export interface OwnWorld extends TestDatabase {
  * A worker in this process, on a database of its own, for all the tests of a file: many cases need no process each,
  * and the values of a run's arguments and result are real ones, not JSON. Call it in `beforeAll`.
  */
-export async function openOwnWorld(fixture: string): Promise<OwnWorld> {
+export async function openOwnWorld(fixture: string, options: Partial<WorldConfig> = {}): Promise<OwnWorld> {
   const server = inject('serverUrl');
   const name = `test_${randomBytes(6).toString('hex')}`;
   await query(server, `CREATE DATABASE ${name} TEMPLATE ${inject('templateDatabase')}`);
@@ -41,7 +42,7 @@ export async function openOwnWorld(fixture: string): Promise<OwnWorld> {
   // Of the fixtures' steps.
   process.env.WORKFLOW_POSTGRES_URL = url;
   const workflowFiles = [join(PROJECT, 'tests/fixtures', fixture)];
-  const { workflows } = await runWorld({ connectionString: url, model: 'simulated', workflowFiles });
+  const { workflows } = await runWorld({ connectionString: url, model: 'simulated', workflowFiles, ...options });
   const { getRun, start } = await import('workflow/api');
 
   const begin = async (workflow: string, ...args: unknown[]) => (await start(workflows[workflow]!, args)).runId;

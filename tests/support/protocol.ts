@@ -53,7 +53,7 @@ export async function createProtocol(): Promise<Protocol> {
   await createQueues(boss, queues);
   const nothing = async () => undefined;
   const clock = await startDatabaseClock(pool);
-  const storage = { pool, clock, jobPrefix: 'workflow_', queueSchema: QUEUE_SCHEMA };
+  const storage = { pool, clock, jobPrefix: 'workflow_', queueSchema: QUEUE_SCHEMA, maxValueBytes: 1_000_000 };
   const { events } = createStorage({ ...storage, onStreamEnd: nothing, onUnfollowed: nothing }, opened);
   const jobs = createJobs(boss, pool, QUEUE_SCHEMA);
 

@@ -14,11 +14,12 @@ export function readImports(projectRoot: string, { inputs, outputs }: Metafile):
   const bundles = Object.values(outputs);
   const left = new Set(bundles.flatMap(({ imports }) => imports.map(nameOf)));
   const contained = new Set(bundles.flatMap((output) => Object.keys(output.inputs)));
-  /** Only those that import one themselves: what is further down, may be for other uses of them. */
+  /** Only those that import one themselves, at once: what is further down, or is imported later, may never be used. */
   const packages = new Set(
     Object.entries(inputs)
       .filter(
-        ([input, { imports }]) => contained.has(input) && imports.some((it) => it.external && left.has(nameOf(it))),
+        ([input, { imports }]) =>
+          contained.has(input) && imports.some((it) => it.external && !isDynamicImport(it) && left.has(nameOf(it))),
       )
       .map(([input]) => packageOf(input)),
   );

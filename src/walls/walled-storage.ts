@@ -33,7 +33,8 @@ function wallRuns(storage: Storage, { ownerOf, select, jobPrefix }: OwnRuns): St
        WHERE p.job_prefix = $1 AND ($2::text IS NULL OR r.id < $2) AND ($3::text IS NULL OR r.name = $3)
          AND ($4::text IS NULL OR r.status::text = $4)
        ORDER BY r.id DESC LIMIT $5`,
-      [jobPrefix, params.pagination?.cursor ?? null, params.workflowName ?? null, params.status ?? null, limit + 1],
+      // An empty text is none, as to world-postgres: the official tools begin with such a cursor.
+      [jobPrefix, params.pagination?.cursor || null, params.workflowName || null, params.status || null, limit + 1],
     );
     return page(found, limit, (id) => get(id, params).catch(undefinedIfRemoved));
   };
@@ -76,11 +77,11 @@ function wallHooks(storage: Storage, { ownerOf, select, jobPrefix }: OwnRuns): S
     },
     async list(params) {
       if (params.runId) return (await ownerOf(params.runId)) === 'us' ? storage.hooks.list(params) : NOTHING;
-      const { limit = HOOKS_PER_PAGE, cursor = null, sortOrder = 'asc' } = params.pagination ?? {};
+      const { limit = HOOKS_PER_PAGE, cursor, sortOrder = 'asc' } = params.pagination ?? {};
       const [direction, isBehind] = sortOrder === 'asc' ? ['ASC', '>'] : ['DESC', '<'];
       const found = await select<{ id: string }>(
         `SELECT h.hook_id AS id ${own} WHERE $2::text IS NULL OR h.hook_id ${isBehind} $2 ORDER BY h.hook_id ${direction} LIMIT $3`,
-        [jobPrefix, cursor, limit + 1],
+        [jobPrefix, cursor || null, limit + 1],
       );
       return page(found, limit, (id) => get(id, params).catch(undefinedIfRemoved));
     },

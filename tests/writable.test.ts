@@ -7,6 +7,7 @@ import { getCurrent } from '../src/runtime/current-world.ts';
 import { nameOfStream } from '../src/streams/run-stream.ts';
 import { createApplication, type Application } from './support/application.ts';
 import { openWorld } from './support/in-step.ts';
+import { startProxy } from './support/proxy.ts';
 import { until } from './support/until.ts';
 import type { Shape } from './fixtures/stream-shapes.ts';
 
@@ -81,6 +82,39 @@ test('whatever a step has written, and however, is committed before it is said h
   expect(await read(given)).toEqual({ chunks: words('argument'), ended: true });
   expect(await read(given, 'other')).toEqual({ chunks: ['left open'], ended: false });
 });
+
+test('what a step asks of the World while the database is away waits for it, and is no attempt', async () => {
+  const app = await createApplication(environment);
+  const proxy = await startProxy(app.url);
+  await app.startWorker({ WORKFLOW_POSTGRES_URL: proxy.url, TEST_EXECUTIONS_URL: app.url });
+  const [waiting = '', cancelled = '', ended = ''] = await app.startAll(
+    ['waitingWorkflow', ['waiting']],
+    ['waitingWorkflow', ['cancelled']],
+    ['writingWorkflow', ['closed']],
+  );
+  await app.ended(ended);
+  await until('both wait', async () => (await app.query('SELECT FROM workflow_hooks')).length === 2);
+  const names = ['start', 'resume a hook', 'look at a run', 'wait for a run', 'cancel', 'read', 'write'] as const;
+  const others = { waiting: 'waiting', cancelled, ended };
+  const [asking = ''] = await app.start('askingWorkflow', [names, others]);
+  await until('they are about to ask', async () => (await app.executions()).length === 1 + names.length);
+  const cutAt = Date.now();
+  proxy.cut('with resets');
+  await until('they have been waiting for a while', () => Date.now() - cutAt > 6_000);
+  proxy.restore();
+
+  const [[started, resumed, ...answers] = []] = await app.ask<unknown[]>('result', asking);
+  expect(answers).toEqual(['completed', 'closed', null, words('closed'), null]);
+  expect(resumed).toBe(waiting);
+  expect((await app.ended(waiting)).status).toBe('completed');
+  expect((await app.ended(cancelled)).status).toBe('cancelled');
+  expect((await app.ended(started as string)).status).toBe('completed');
+  const world = await openWorld(app.url);
+  expect(await readStream(world, asking)).toEqual({ chunks: Array(30).fill('x'.repeat(100_000)), ended: true });
+  // Each was executed once, the one that was started included.
+  expect(await app.executions()).toHaveLength(2 + names.length);
+  expect(await app.query(`SELECT FROM workflow_events WHERE type IN ('step_retrying', 'step_failed')`)).toEqual([]);
+}, 120_000);
 
 /** To its end, or that of its run. */
 async function readStream(world: World, runId: string, namespace?: string) {

@@ -1,6 +1,6 @@
 import type { LanguageModelMiddleware } from 'ai';
 import { closeModelCalls, openModelCall, type CallEnd, type TokenUsage } from '../postgres/model-calls.ts';
-import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
+import { interrupting, patiently } from '../postgres/patiently.ts';
 import { getCurrent } from '../runtime/current-world.ts';
 import { currentStep, type StepScope } from '../runtime/scope.ts';
 import { classify, NO_START, signsOf, TIMEOUT, toStepError, type Failure } from './failure.ts';
@@ -167,8 +167,8 @@ async function open(model: string, step: StepScope, simulated: boolean): Promise
   const { runId, stepId, execution, signal, endedCalls } = step;
   // A step of many calls may die before its event: what the earlier ones have used is known by now.
   const earlier = new Map(endedCalls);
-  await retryTransient(() => closeModelCalls(pool, earlier), DATABASE_PATIENCE_MS, signal);
+  await patiently(() => closeModelCalls(pool, earlier));
   for (const id of earlier.keys()) endedCalls.delete(id);
   const call = { jobPrefix: config.jobPrefix, runId, stepId, execution, model, simulated };
-  return openModelCall(pool, call, signal);
+  return interrupting(() => openModelCall(pool, call, signal));
 }

@@ -2,9 +2,9 @@ import type { AnyEventRequest, CreateEventParams, EventResult, Storage, Workflow
 import { RunExpiredError } from '@workflow/errors';
 import type { Pool, PoolClient } from 'pg';
 import { monotonicFactory } from 'ulid';
-import { LeaseLostError, scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
+import { scopeOf, type Scope, type StepScope } from '../runtime/scope.ts';
 import { endStream } from '../streams/chunks.ts';
-import { drained } from '../streams/step-streams.ts';
+import { drained, refusalOf } from '../streams/step-streams.ts';
 import type { DatabaseClock } from './database-clock.ts';
 import { byDatabaseClock } from './event-times.ts';
 import { answerFromMemory, noteEnd, noteInScope } from './event-memory.ts';
@@ -12,6 +12,7 @@ import type { EventContext } from './frequent-events.ts';
 import type { HookAnswerParams } from './hook-answers.ts';
 import { closeModelCalls, type CallEnd } from './model-calls.ts';
 import { transaction } from './pool.ts';
+import { patiently } from './patiently.ts';
 import { asWorldError, saysRunEnded } from './refusals.ts';
 import { orFailedStep } from './unstorable-steps.ts';
 import { assertStorable, withStorableTexts } from './storable.ts';
@@ -67,10 +68,7 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const runId = givenRunId || `wrun_${nextRunId()}`;
     const scope = scopeOf(runId);
     if (scope?.kind === 'step' && scope.signal.aborted && FENCED_IN_STEPS.has(event.eventType)) {
-      throw new LeaseLostError(
-        `${event.eventType} refused: the execution was aborted (${String(scope.signal.reason)})`,
-        { cause: scope.interruptedBy },
-      );
+      throw refusalOf(scope, event);
     }
     const known = answerFromMemory(scope, event);
     if (known) return known;
@@ -107,10 +105,14 @@ export function createEvents(options: EventsOptions): Storage['events'] {
     const event = given instanceof Promise ? await given : given;
     const ends = endingWith(scope, event);
     const lease = isFenced(scope, event) ? scope?.lease : undefined;
-    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
-    const patienceMs = event.eventType === 'step_completed' ? Infinity : DATABASE_PATIENCE_MS;
     const write = () => writeEvent(runId, event, params, scope, ends);
-    const result = await retryTransient(write, patienceMs, lease?.signal);
+    // A result waits for the database as long as the process lives, even when the lease has run out: it was paid for.
+    const isPaidFor = event.eventType === 'step_completed';
+    const result = await (isPaidFor
+      ? retryTransient(write, Infinity)
+      : lease
+        ? retryTransient(write, DATABASE_PATIENCE_MS, lease.signal)
+        : patiently(write));
     noteInScope(scope, event, result);
     return { result, ends };
   }

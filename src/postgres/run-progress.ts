@@ -1,5 +1,6 @@
 import type { ClientBase, Pool } from 'pg';
 import type { Lease } from '../runtime/scope.ts';
+import { patiently } from './patiently.ts';
 
 export interface RunSeed {
   jobPrefix: string;
@@ -136,10 +137,12 @@ export async function recordPark(
 
 /** Where the run's jobs go. */
 export async function readDeployment(pool: Pool, runId: string): Promise<RunSeed | undefined> {
-  const { rows } = await pool.query<RunSeed>(
-    `SELECT job_prefix AS "jobPrefix", deployment_id AS "deploymentId", workflow_name AS "workflowName"
-     FROM workflow_engine.run_progress WHERE run_id = $1`,
-    [runId],
+  const { rows } = await patiently(() =>
+    pool.query<RunSeed>(
+      `SELECT job_prefix AS "jobPrefix", deployment_id AS "deploymentId", workflow_name AS "workflowName"
+       FROM workflow_engine.run_progress WHERE run_id = $1`,
+      [runId],
+    ),
   );
   return rows[0];
 }

@@ -2,7 +2,7 @@ import type { Storage } from '@workflow/world';
 import { createWorld as createStockWorld } from '@workflow/world-postgres';
 import { createEvents, type EventsOptions } from './events.ts';
 import { JoinedPool } from './joined-pool.ts';
-import { DATABASE_PATIENCE_MS, retryTransient } from './transient.ts';
+import { patiently } from './patiently.ts';
 
 /**
  * The storage of world-postgres, with one transaction per event.
@@ -18,22 +18,22 @@ export function createStorage(
   const closed = stock.close?.().catch(() => undefined);
   opened.defer(() => closed);
   // One in a transaction is not to be made again by itself.
-  const events = { ...patiently(stock.events), create: stock.events.create };
-  const runs = patiently(stock.runs);
+  const events = { ...askPatiently(stock.events), create: stock.events.create };
+  const runs = askPatiently(stock.runs);
   const readRun = (runId: string) => runs.get(runId, { resolveData: 'all' });
   return {
     runs,
-    steps: patiently(stock.steps),
-    hooks: patiently(stock.hooks),
+    steps: askPatiently(stock.steps),
+    hooks: askPatiently(stock.hooks),
     events: createEvents({ ...options, stock: events, readRun }),
   };
 }
 
 /** Reads wait for a database that is away: the runtime makes them where nobody else could, as while a result is awaited. */
-function patiently<T extends object>(reads: T): T {
+function askPatiently<T extends object>(reads: T): T {
   const waiting = Object.entries(reads).map(([name, read]) => {
     const ask = read as (...args: unknown[]) => Promise<unknown>;
-    return [name, (...args: unknown[]) => retryTransient(() => ask(...args), DATABASE_PATIENCE_MS)];
+    return [name, (...args: unknown[]) => patiently(() => ask(...args))];
   });
   return Object.fromEntries(waiting) as T;
 }

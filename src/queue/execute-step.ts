@@ -81,7 +81,11 @@ export async function executeStep(
     execution: 0,
     attempt: 0,
     beganAt: 0,
-    ended,
+    ended() {
+      scope.hasEnded = true;
+      ended();
+    },
+    hasEnded: false,
     leftBehind: (kind, error) => leftBehind.ofStep(scope, kind, error),
     endingStreams: new Set(),
     streams: createStepStreams(aborted.signal),

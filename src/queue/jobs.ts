@@ -8,6 +8,7 @@ import { recordDeath } from '../postgres/deaths.ts';
 import { reasonOf } from '../postgres/reason.ts';
 import { lockLease, lockRun, recordPark, type Parking } from '../postgres/run-progress.ts';
 import { DATABASE_PATIENCE_MS, isTransient, retryTransient } from '../postgres/transient.ts';
+import { patiently } from '../postgres/patiently.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';
 import { createJobTable, type JobTable } from './job-table.ts';
@@ -77,7 +78,6 @@ export function createJobs(boss: PgBoss, pool: Pool, queueSchema: string): Jobs 
   const table = createJobTable(pool, queueSchema);
   const { send, sendIn } = createSender(boss, pool);
   const attemptOf = ({ jobId, retryCount }: Lease) => ({ id: jobId, retryCount });
-  const patiently = <T>(work: () => Promise<T>) => retryTransient(work, DATABASE_PATIENCE_MS);
 
   const completeIn = async (client: PoolClient, lease: Lease) => {
     const response = await boss.complete(lease.queue, attemptOf(lease), undefined, { db: onPool(client) });

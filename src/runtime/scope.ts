@@ -87,6 +87,7 @@ export interface StepScope {
   beganAt: number;
   /** Called when its function has ended: all that is left is to record how. */
   ended(): void;
+  hasEnded: boolean;
   /** Called with an error of it that nobody catches, also after its end. */
   leftBehind(kind: LeftBehind, error: unknown): void;
   /** Streams whose end is to be written with the step's result. */

@@ -88,7 +88,7 @@ export function createStepStreams(aborted: AbortSignal): StepStreams {
 /**
  * The event that ends a step's execution, once all is committed that the execution has written.
  * @returns a failure in place of a result, if what it wrote cannot be stored: no execution of it could
- * @throws LeaseLostError for a failure of an execution that was aborted meanwhile
+ * @throws {@link refusalOf} a failure of an execution that was aborted meanwhile
  */
 export async function drained(step: StepScope, event: AnyEventRequest): Promise<AnyEventRequest> {
   const problem = step.streams.drain().then(
@@ -98,8 +98,7 @@ export async function drained(step: StepScope, event: AnyEventRequest): Promise<
   if (event.eventType !== 'step_completed') {
     await Promise.race([problem, once(step.signal, 'abort')]);
     if (!step.signal.aborted) return event;
-    const { interruptedBy: cause } = step;
-    throw new LeaseLostError(`${event.eventType} refused: the execution was aborted`, { cause });
+    throw refusalOf(step, event);
   }
   const error = await problem;
   if (!error) return event;
@@ -107,4 +106,10 @@ export async function drained(step: StepScope, event: AnyEventRequest): Promise<
   const message = `What the step wrote cannot be stored: ${error.message}`;
   const eventData = { ...(stepName !== undefined && { stepName }), error: message, stack: error.stack ?? message };
   return { ...event, eventType: 'step_failed', eventData };
+}
+
+/** Why an event of an execution that was aborted is not written: somebody else goes on, or it is delivered again. */
+export function refusalOf({ signal, interruptedBy }: StepScope, { eventType }: AnyEventRequest): Error {
+  const message = `${eventType} refused: the execution was aborted (${String(signal.reason)})`;
+  return interruptedBy === undefined ? new LeaseLostError(message) : new Error(message, { cause: interruptedBy });
 }

@@ -1,6 +1,7 @@
 import type { Streamer } from '@workflow/world';
 import type { Pool } from 'pg';
 import { notify, type Listener } from '../postgres/listener.ts';
+import { patiently } from '../postgres/patiently.ts';
 import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
 import { stepInScope } from '../runtime/scope.ts';
 import { appendChunks, measureStream, momentOf, readChunks, STREAM_CHANNEL } from './chunks.ts';
@@ -33,7 +34,6 @@ export function createStreamer(
   };
 
   const reads = shareReads(pool);
-  const patiently = <T>(read: () => Promise<T>) => retryTransient(read, DATABASE_PATIENCE_MS, stepInScope()?.signal);
 
   const measure = async (stream: string) => {
     // In this order: a run that had ended before the measuring has no further chunks.

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { DATABASE_PATIENCE_MS, retryTransient } from '../postgres/transient.ts';
+import { patiently } from '../postgres/patiently.ts';
 import { scopeOf } from '../runtime/scope.ts';
 
 /** Whose a run never changes, so it is asked once; forgotten when there are so many. */
@@ -20,7 +20,7 @@ export interface OwnRuns {
 export function createOwnRuns(pool: Pool, jobPrefix: string): OwnRuns {
   const ours = new Set<string>();
   const select = async <Row extends object>(sql: string, values: unknown[]) =>
-    (await retryTransient(() => pool.query<Row>(sql, values), DATABASE_PATIENCE_MS)).rows;
+    (await patiently(() => pool.query<Row>(sql, values))).rows;
   return {
     jobPrefix,
     select,

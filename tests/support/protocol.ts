@@ -84,6 +84,7 @@ export async function createProtocol(): Promise<Protocol> {
         signal,
         over: signal,
         interrupt: () => undefined,
+        hasEnded: false,
         execution: 0,
         attempt: 0,
         beganAt: 0,

@@ -7,7 +7,7 @@ import { transaction } from '../postgres/pool.ts';
 import { recordDeath } from '../postgres/deaths.ts';
 import { reasonOf } from '../postgres/reason.ts';
 import { lockLease, lockRun, recordPark, type Parking } from '../postgres/run-progress.ts';
-import { DATABASE_PATIENCE_MS, isTransient, retryTransient } from '../postgres/transient.ts';
+import { isTransient, retryTransient } from '../postgres/transient.ts';
 import { patiently } from '../postgres/patiently.ts';
 import { LeaseLostError, type Lease } from '../runtime/scope.ts';
 import { affected, onPool } from './boss.ts';

@@ -7,8 +7,8 @@ export interface Commands {
   start(token: string, dieBefore: number): Promise<string>;
   resume(token: string): Promise<void>;
   result(runId: string): Promise<unknown>;
-  /** The stream of a run, from its beginning. */
-  read(runId: string): Promise<unknown[]>;
+  /** A stream of a run, from its beginning. */
+  read(runId: string, namespace?: string): Promise<unknown[]>;
   /** Those since the last start; ends the counting. */
   statements(): Promise<string[]>;
 }

@@ -30,7 +30,7 @@ const ROWS = `
   SELECT 'its wait is ' || status FROM workflow.workflow_waits WHERE run_id = $1
   UNION ALL
   SELECT 'its stream has ' || count(*) || ' ends' FROM workflow.workflow_stream_chunks
-  WHERE run_id = $1 AND stream_id LIKE $2 || '%' AND eof HAVING count(*) <> 1`;
+  WHERE run_id = $1 AND stream_id = $2 || '_user' AND eof HAVING count(*) <> 1`;
 
 export const OURS: Engine = {
   env: {},

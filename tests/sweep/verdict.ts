@@ -1,22 +1,32 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Pool } from 'pg';
 import { setTimeout as delay } from 'node:timers/promises';
+import { nameOfStream } from '../../src/streams/run-stream.ts';
 import type { Engine } from './engine.ts';
+import { SPOKEN, SPOKEN_STREAMS } from './spoken-streams.ts';
 import type { SweepWorker } from './worker-process.ts';
 
 const REPLAY_PATIENCE_MS = 15_000;
 
 /** What the workflow returns, and what it writes to its stream. */
-const RESULT = { first: 2, second: 3, parallel: [13, 23, 'attempt 2'], caught: true, answer: 'yes', words: 3 };
+const RESULT = {
+  first: 2,
+  second: 3,
+  parallel: [13, 23, 'attempt 2'],
+  caught: true,
+  answer: 'yes',
+  words: 3,
+  spoken: [3, 'spoken, and failed'],
+};
 const TEXT = 'one two three ';
 
 /** The events that every run has this often, however often its workers die. */
 const EVENTS: Record<string, number> = {
   run_created: 1,
   run_started: 1,
-  step_created: 7,
-  step_completed: 6,
-  step_failed: 1,
+  step_created: 9,
+  step_completed: 7,
+  step_failed: 2,
   step_retrying: 1,
   wait_created: 1,
   wait_completed: 1,
@@ -65,6 +75,7 @@ export async function judge(
     ...judgeLog(events),
     ...(await judgeRows(engine, pool, runId)),
     ...(await judgeAnswers(engine, worker, runId)),
+    ...(await judgeSpoken(pool, worker, runId)),
   );
   if (engine.lasting && problems.length === 0) problems.push(...(await judgeReplay(pool, runId, events)));
   return problems;
@@ -125,6 +136,21 @@ async function judgeAnswers(engine: Engine, worker: SweepWorker, runId: string):
       : [`the result is ${JSON.stringify(result)}`]),
     ...(text === TEXT ? [] : [`the stream reads "${text}"`]),
   ];
+}
+
+/** Each ends with all that was written; before that, there may be what an execution wrote that was cut off. */
+async function judgeSpoken(pool: Pool, worker: SweepWorker, runId: string): Promise<string[]> {
+  const problems: string[] = [];
+  for (const [namespace, isClosed] of Object.entries(SPOKEN_STREAMS)) {
+    const chunks = ((await worker.ask('read', runId, namespace))?.value ?? []) as string[];
+    if (!isDeepStrictEqual(chunks.slice(-SPOKEN.length), SPOKEN))
+      problems.push(`the stream "${namespace}" reads ${JSON.stringify(chunks)}`);
+    const { rowCount } = await pool.query('SELECT FROM workflow.workflow_stream_chunks WHERE stream_id = $1 AND eof', [
+      nameOfStream(runId, namespace),
+    ]);
+    if (rowCount !== Number(isClosed)) problems.push(`the stream "${namespace}" has ${rowCount} ends`);
+  }
+  return problems;
 }
 
 /**

@@ -19,9 +19,11 @@ const commands: Commands = {
     await resumeHook(token, { answer: 'yes' });
   },
   result: (runId) => getRun(runId).returnValue,
-  async read(runId) {
+  async read(runId, namespace) {
     const chunks: unknown[] = [];
-    const reader = getRun(runId).getReadable().getReader();
+    const reader = getRun(runId)
+      .getReadable(namespace === undefined ? {} : { namespace })
+      .getReader();
     const timer = setTimeout(() => void reader.cancel(), READ_PATIENCE_MS);
     for (;;) {
       const { done, value } = await reader.read();

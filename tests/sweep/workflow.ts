@@ -10,6 +10,7 @@ import {
 } from 'workflow';
 import { openRunStream } from '../../src/streams/run-stream.ts';
 import { noteExecution } from '../fixtures/executions.ts';
+import { SPOKEN } from './spoken-streams.ts';
 
 export async function everythingWorkflow(token: string) {
   'use workflow';
@@ -20,7 +21,9 @@ export async function everythingWorkflow(token: string) {
   const caught = await fatal().catch((error: Error) => error.message.includes('never again'));
   const answer = await answered(token);
   const words = await streamed(['one', 'two', 'three']);
-  return { first, second, parallel, caught, answer, words };
+  const given = getWritable<string>({ namespace: 'given' });
+  const spoken = await Promise.all([speak(), speakAndFail(given).catch((error: Error) => error.message)]);
+  return { first, second, parallel, caught, answer, words, spoken };
 }
 
 /** The hook is disposed of here, in the middle of the run. */
@@ -70,6 +73,32 @@ async function streamedAsUsual(words: string[]) {
   for (const [index, word] of words.entries()) await writer.write({ attempt, index, text: `${word} ` });
   await writer.close();
   return words.length;
+}
+
+/** In each of the ways that there are. */
+async function speak() {
+  'use step';
+  await note();
+  const streamOf = (namespace: string) => getWritable<string>({ namespace });
+  const writerOf = (namespace: string) => {
+    const writer = streamOf(namespace).getWriter();
+    for (const word of SPOKEN) void writer.write(word);
+    return writer;
+  };
+  const closed = writerOf('closed').close();
+  const released = writerOf('released');
+  await released.ready;
+  released.releaseLock();
+  await Promise.all([closed, ReadableStream.from(SPOKEN).pipeTo(streamOf('piped'))]);
+  writerOf('open');
+  return SPOKEN.length;
+}
+
+async function speakAndFail(given: WritableStream<string>) {
+  'use step';
+  await note();
+  await ReadableStream.from(SPOKEN).pipeTo(given);
+  throw new FatalError('spoken, and failed');
 }
 
 function note(): Promise<number> {

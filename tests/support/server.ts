@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { onTestFinished } from 'vitest';
+import { onEnd } from './on-end.ts';
 import { serverUser } from '../../src/postgres/embedded/location.ts';
 import type { Certificates } from './certificates.ts';
 import { query } from './database.ts';
@@ -96,7 +96,7 @@ export async function startStoppableServer(
     await server.exited;
   };
   // A server that gets SIGTERM waits for its clients.
-  onTestFinished(() => stop('immediate'));
+  onEnd(() => stop('immediate'));
   await start();
   return {
     url,

@@ -24,7 +24,7 @@ const BACKGROUND = [
   // The stock queue frees what has been locked for hours.
   /locked_at < /,
   // of the steps of the test
-  /INSERT INTO executions/,
+  /(INSERT INTO|FROM) executions/,
 ];
 
 /** Sending a job reads the options of its queue. */

@@ -8,7 +8,8 @@ WORKDIR /app
 # bring another Node and prepare the embedded PostgreSQL, and this image has the one and no use for the other.
 # Not without optional packages: the Claude Code CLI is one.
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+COPY patches ./patches
+RUN npm ci --omit=dev --ignore-scripts && npx patch-package && npm cache clean --force
 
 COPY tsconfig.json *.ts ./
 COPY src ./src

@@ -168,9 +168,20 @@ function showValue(name: string, value = ''): string {
   return name.endsWith('_URL') && !value.includes('://') ? '' : `=${maskSecrets(value)}`;
 }
 
+/** Ends where the password of a URL begins. */
+const USER = /(?<=\w):\/\/[^\s:/@]*:/;
+
 /** `postgres://user:secret@host/db` → `postgres://user:***@host/db`, and the parameter `password`; other text unchanged. */
 export function maskSecrets(text: string): string {
-  return text.replace(/(\w+:\/\/[^\s:/@]*:)\S*(?=@)/g, '$1***').replace(/([?&]password=)[^&\s]*/g, '$1***');
+  return text.replace(/\S+/g, maskPassword).replace(/([?&]password=)[^&\s]*/g, '$1***');
+}
+
+/** A password may hold any character, `@` among them: it ends before the last one of the word. */
+function maskPassword(word: string): string {
+  const end = word.lastIndexOf('@');
+  const user = end < 0 ? undefined : USER.exec(word);
+  if (!user || end < user.index + user[0].length) return word;
+  return `${word.slice(0, user.index + user[0].length)}***${word.slice(end)}`;
 }
 
 function readDotenv(): NodeJS.ProcessEnv {

@@ -53,7 +53,11 @@ export function sentences(text: string): string[] {
   return (text.match(/[^.!?\n]+[.!?]*/g) ?? []).map((sentence) => sentence.trim()).filter(Boolean);
 }
 
-/** What stands between `<tag>` and the last `</tag>` of a prompt. */
+/** What stands between the first `<tag>` and the last `</tag>` of a prompt. */
 export function tagged(prompt: string, tag: string): string | undefined {
-  return new RegExp(`<${tag}>\\s*([\\s\\S]*?)\\s*</${tag}>(?![\\s\\S]*</${tag}>)`).exec(prompt)?.[1];
+  const [opening, closing] = [`<${tag}>`, `</${tag}>`];
+  const begin = prompt.indexOf(opening);
+  const end = prompt.lastIndexOf(closing);
+  if (begin < 0 || end < begin + opening.length) return undefined;
+  return prompt.slice(begin + opening.length, end).trim();
 }

@@ -65,7 +65,9 @@ test('the README names every npm script, and no other', async () => {
   const named = new Set([...readme.matchAll(/npm run (?:-s )?([\w:-]*\w)/g)].map(([, name]) => name));
   if (readme.includes('npm test')) named.add('test');
 
-  expect([...named].toSorted()).toEqual(Object.keys(scripts).toSorted());
+  // npm runs that one by itself.
+  const forReaders = Object.keys(scripts).filter((name) => name !== 'postinstall');
+  expect([...named].toSorted()).toEqual(forReaders.toSorted());
 });
 
 test("the README's configuration table lists every variable with its default", () => {

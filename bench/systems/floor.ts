@@ -8,7 +8,7 @@ export const floor: System = {
   setUp: (url) =>
     withClient(url, 'bench', async (client) => {
       await client.query(
-        `CREATE TABLE steps (run_id text, step_id integer, result jsonb, at timestamptz DEFAULT now(),
+        `CREATE TABLE public.steps (run_id text, step_id integer, result jsonb, at timestamptz DEFAULT now(),
          PRIMARY KEY (run_id, step_id))`,
       );
     }),

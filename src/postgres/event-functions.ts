@@ -8,20 +8,22 @@
  * them: so none may plan a sequential scan, and where two indexes would do (a step's, and its run's), one of the
  * conditions is written so that only the right one does.
  *
- * Ids are ULIDs without `wevt_`. The log is read in their order, so they sort after `previous`, the run's last
- * one before. `at` is the time of the transaction, but never before that of the event that came first to the
+ * Each has a path of its own, whatever that of its caller is: see own-names.ts.
+ *
+ * Ids are ULIDs without `wevt_`. The log is read in their order, byte by byte, so they sort after `previous`, the
+ * run's last one before. `at` is the time of the transaction, but never before that of the event that came first to the
  * lock of the run: the clock of a workflow must not go back.
  */
 export const RUN_FUNCTIONS = `
 -- the ids, with a later time if they do not sort after the last one: a millisecond later rather than one
 -- more, because that one may be another run's, and an id belongs to one event of all runs
-CREATE OR REPLACE FUNCTION workflow_engine.ids_after(p_last text, p_ids text[]) RETURNS text[] LANGUAGE plpgsql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION workflow_engine.ids_after(p_last text, p_ids text[]) RETURNS text[] LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   digits constant text := '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
   ms bigint := 1;
   time text;
 BEGIN
-  IF p_last IS NULL OR p_last < p_ids[1] THEN RETURN p_ids; END IF;
+  IF p_last IS NULL OR p_last < p_ids[1] COLLATE "C" THEN RETURN p_ids; END IF;
   SELECT 1 + sum((strpos(digits, substr(p_last, n, 1)) - 1)::bigint << (5 * (10 - n))) INTO ms FROM generate_series(1, 10) AS n;
   SELECT string_agg(substr(digits, ((ms >> (5 * (10 - n))) & 31)::integer + 1, 1), '' ORDER BY n) INTO time
   FROM generate_series(1, 10) AS n;
@@ -32,7 +34,7 @@ END $$;
 CREATE OR REPLACE FUNCTION workflow_engine.begin_event(
   IN p_run text, IN p_ids text[], IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   OUT previous text, OUT ids text[], OUT at timestamp, OUT deaths integer
-) LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   flows text;
   steps text;
@@ -51,7 +53,7 @@ BEGIN
       AND j.group_id = p_run AND (j.singleton_key = p_run OR p_queue = steps) FOR SHARE;
     IF NOT FOUND THEN RAISE SQLSTATE 'WF001' USING MESSAGE = 'the lease is gone'; END IF;
     -- under two paths in turns, what follows would be planned anew each time
-    PERFORM set_config('search_path', 'pg_catalog', true);
+    PERFORM set_config('search_path', 'pg_catalog, pg_temp', true);
   END IF;
   ids := workflow_engine.ids_after(previous, p_ids);
   SELECT greatest(timezone('UTC', now()), max(e.created_at)) INTO at
@@ -62,7 +64,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.create_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_job_prefix text, IN p_deployment text, IN p_workflow text,
   IN p_input bytea, IN p_context bytea, IN p_payload bytea, OUT id text, OUT at timestamptz
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
   INSERT INTO workflow_engine.run_progress (run_id, job_prefix, deployment_id, workflow_name)
   VALUES (p_run, p_job_prefix, p_deployment, p_workflow) ON CONFLICT (run_id) DO NOTHING;
@@ -85,7 +87,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.start_run(
 ) RETURNS TABLE (
   started boolean, started_at timestamptz, wake_seq integer, last text, id text, type text, correlation_id text,
   created_at timestamptz, payload jsonb, payload_cbor bytea, spec_version integer
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   event record;
   run_status workflow.status;
@@ -119,7 +121,7 @@ END $$;
 CREATE OR REPLACE FUNCTION workflow_engine.complete_run(
   IN p_run text, IN p_id text, IN p_queue_schema text, IN p_queue text, IN p_job uuid, IN p_retry_count integer,
   IN p_spec integer, IN p_output bytea, IN p_payload bytea, OUT previous text, OUT id text, OUT at timestamptz
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   event record;
   was workflow.status;
@@ -149,14 +151,14 @@ END $$;
 
 -- until the transaction ends, no other run of the prefix can find out whether the token is taken
 CREATE OR REPLACE FUNCTION workflow_engine.claim_token(p_job_prefix text, p_token text) RETURNS void
-LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog AS $$
+LANGUAGE plpgsql SET lock_timeout = '5s' SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   INSERT INTO workflow_engine.token_claims VALUES (p_job_prefix, sha256(convert_to(p_token, 'UTF8')));
   DELETE FROM workflow_engine.token_claims c
   WHERE c.job_prefix = p_job_prefix AND c.token = sha256(convert_to(p_token, 'UTF8'));
 END $$;
 
-CREATE OR REPLACE FUNCTION workflow_engine.close_lost_calls(p_run text, p_step text) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION workflow_engine.close_lost_calls(p_run text, p_step text) RETURNS void LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   UPDATE workflow_engine.model_calls SET outcome = 'lost', ended_at = now()
   WHERE run_id = p_run AND (p_step IS NULL OR step_id = p_step) AND outcome IS NULL
 $$;

@@ -130,7 +130,7 @@ const MIGRATIONS: readonly string[] = [
 
   '-- replaced the functions as a whole, which the next has as they are now',
 
-  // An event is written under a lease of its own run only.
+  // An event is written under a lease of its own run only; each function has a path of its own, and compares ids as bytes.
   `-- whose row a worker has locked looks for what others have missed; of an advisory lock, anybody could be the holder
    CREATE TABLE workflow_engine.sweeps (job_prefix text PRIMARY KEY);
    -- always empty: a row is deleted in the transaction that inserts it, for which others wait who claim the same

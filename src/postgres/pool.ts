@@ -1,13 +1,9 @@
-import { Pool, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
+import { Pool, Query, type Client as AnyClient, type ClientConfig, type PoolClient, type PoolConfig } from 'pg';
 import { runOutsideOfScopes } from '../runtime/scope.ts';
 import { Client } from './client.ts';
+import { withOwnNames } from './own-names.ts';
+import { POOLED_SETTINGS, SESSION_SETTINGS } from './session-settings.ts';
 import { isUnreachable } from './transient.ts';
-
-/**
- * UTC, because world-postgres keeps times without a zone and writes them from both clocks. The one
- * setting of a session that holds behind PgBouncer, which remembers the time zone of each client.
- */
-const SESSION_SETTINGS = `SET TIME ZONE 'UTC'`;
 
 /**
  * No transaction may hold others up: a process that stops between two statements of one loses it
@@ -39,31 +35,28 @@ export function connectionOptions(connectionString: string): PoolConfig {
   };
 }
 
-/** A pool has one patience for both, connecting and waiting for somebody else's connection. */
-class PoolMember extends Client {
-  constructor(config?: ClientConfig) {
-    super({ ...config, connectionTimeoutMillis: CONNECT_PATIENCE_MS });
-  }
+function memberOf(Base: new (config?: ClientConfig) => AnyClient) {
+  return class PoolMember extends Base {
+    /** A pool has one patience for both, connecting and waiting for somebody else's connection. */
+    constructor(config?: ClientConfig) {
+      super({ ...config, connectionTimeoutMillis: CONNECT_PATIENCE_MS });
+    }
 
-  // Whoever needs it first, it serves others after that.
-  override connect(...callback: unknown[]): never {
-    const connect = super.connect as (...args: unknown[]) => unknown;
-    return runOutsideOfScopes(() => connect.apply(this, callback)) as never;
-  }
+    // Whoever needs it first, it serves others after that.
+    override connect(...callback: unknown[]): never {
+      const connect = super.connect as (...args: unknown[]) => unknown;
+      return runOutsideOfScopes(() => connect.apply(this, callback)) as never;
+    }
+  };
 }
 
-/** Behind a pooler, a statement that was prepared in one session is unknown, or somebody else's, in the next. */
-class PooledMember extends PoolMember {
-  // The overloads of pg describe callbacks and cursors too.
-  override query(statement: unknown, ...rest: unknown[]): never {
-    const unnamed = typeof statement === 'object' ? { ...statement, name: undefined } : statement;
-    return (super.query as (...args: unknown[]) => unknown).call(this, unnamed, ...rest) as never;
-  }
-}
+const PoolMember = memberOf(Client);
+
+const PooledMember = memberOf(withOwnNames({ Client, Query }));
 
 /**
  * A pool whose sessions are set up, and whose lost idle connections do not end the process.
- * @param pooled whether its connections lead through a pooler, so that no statement has a name
+ * @param pooled whether its connections lead through a pooler, so that no session is theirs
  */
 export function createPool(connectionString: string, maxPoolSize: number, pooled = false): Pool {
   const pool = new Pool({
@@ -76,7 +69,7 @@ export function createPool(connectionString: string, maxPoolSize: number, pooled
     onConnect: async (client) => {
       // Whoever holds the connection learns of its loss from the next statement.
       client.on('error', () => undefined);
-      await client.query(SESSION_SETTINGS);
+      await client.query(pooled ? POOLED_SETTINGS : SESSION_SETTINGS);
     },
   });
   // The pool has removed the connection already; the next statement opens another.

@@ -7,6 +7,7 @@ import { createAwaitServer } from './await-server.ts';
 import { joinEmbeddedServer } from './embedded/server.ts';
 import { explainConnection } from './explain-connection.ts';
 import { isPooled } from './pooler.ts';
+import { assertPooledSettings } from './session-settings.ts';
 import { setUpDatabase } from './setup.ts';
 import { settleSslMode } from './ssl-mode.ts';
 import { withClient } from './with-client.ts';
@@ -46,7 +47,9 @@ async function inspectDatabase(url: string, config: WorldConfig): Promise<Databa
   const connectionString = await settleSslMode(url);
   const pooled = await withClient(connectionString, 'check', async (client) => {
     await assertSetUp(client, config.queueSchema);
-    return isPooled(client);
+    const isBehindPooler = await isPooled(client);
+    if (isBehindPooler) await assertPooledSettings(client);
+    return isBehindPooler;
   });
   if (config.directConnectionString) {
     return {

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from './client.ts';
 import type { TaskHealth } from '../health/health.ts';
 import { connectionOptions } from './pool.ts';
+import { SESSION_SETTINGS } from './session-settings.ts';
 
 const RECONNECT_DELAY_MS = 500;
 const CLOSE_PATIENCE_MS = 1_000;
@@ -56,6 +57,7 @@ export function keepSession(connectionString: string, health: TaskHealth): Sessi
       if (stopping.signal.aborted) return false;
       // It fails where the connection was lost before it was made.
       await connecting;
+      await client.query(SESSION_SETTINGS);
       // By index: one that is added meanwhile is run too.
       for (let n = 0; n < preparations.length; n += 1) await preparations[n]!(client);
       if (stopping.signal.aborted) return false;

@@ -6,6 +6,8 @@ import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
 import pgBossPackage from 'pg-boss/package.json' with { type: 'json' };
 import { ConfigError } from '../config/config.ts';
 import { ENGINE_SCHEMA, ENGINE_VERSION, engineMigrations } from './migrations.ts';
+import { planByteOrder } from './byte-order.ts';
+import { SEARCH_PATH } from './own-names.ts';
 import { planPgbossView } from './pgboss-schema.ts';
 
 /** Something that the database needs; `sql` is empty where it has it. */
@@ -23,12 +25,27 @@ export interface SetupPart {
  * @throws ConfigError for a database that newer code has set up
  */
 export async function planSetup(client: ClientBase, queueSchema: string): Promise<SetupPart[]> {
+  const world = await planWorld(client);
+  const engine = await planEngine(client);
+  const isPending = world.sql.length > 0 || engine.sql.length > 0;
   return [
-    await planWorld(client),
+    world,
     await planQueue(client, queueSchema),
-    await planEngine(client),
+    engine,
+    await planByteOrder(client, isPending),
     await planPgbossView(client, queueSchema),
   ];
+}
+
+/** By its time in the migrations' journal: moves the types that the ones before made in `public`. */
+const TYPES_MOVED = 1_782_691_200_000;
+
+/**
+ * The migrations make their types in `public`, and name them without a schema later. There, everybody may have made
+ * what is taken for theirs; so they are made where the last migration moves them.
+ */
+function inSchemaWorkflow(sql: string): string {
+  return sql.replaceAll('"public".', '"workflow".');
 }
 
 /** What drizzle's `migrate` would do, which can neither be looked at beforehand nor join a transaction. */
@@ -41,20 +58,23 @@ async function planWorld(client: ClientBase): Promise<SetupPart> {
   const pending = migrations.filter(({ folderMillis }) => folderMillis > last);
   const name = '@workflow/world-postgres (schema workflow)';
   assertNotNewer(name, last, newest);
-  return {
-    name,
-    found: `${migrations.length - pending.length} of ${migrations.length} migrations`,
-    sql: pending.flatMap(({ sql, hash, folderMillis }, index) => [
-      ...(index === 0 && last === 0
-        ? [
-            'CREATE SCHEMA IF NOT EXISTS workflow_drizzle',
-            `CREATE TABLE IF NOT EXISTS ${journal} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`,
-          ]
-        : []),
-      ...sql,
-      `INSERT INTO ${journal} (hash, created_at) VALUES ('${hash}', ${folderMillis})`,
-    ]),
-  };
+  const found = `${migrations.length - pending.length} of ${migrations.length} migrations`;
+  if (pending.length === 0) return { name, found, sql: [] };
+  const journalled =
+    last === 0
+      ? [
+          'CREATE SCHEMA IF NOT EXISTS workflow_drizzle',
+          `CREATE TABLE IF NOT EXISTS ${journal} (id SERIAL PRIMARY KEY, hash text NOT NULL, created_at bigint)`,
+        ]
+      : // What older ones have made in public is moved before the next one.
+        migrations.filter(({ folderMillis }) => folderMillis === TYPES_MOVED).flatMap(({ sql }) => sql);
+  const applied = pending.flatMap(({ sql, hash, folderMillis }) => [
+    ...(folderMillis < TYPES_MOVED ? sql.map(inSchemaWorkflow) : sql),
+    `INSERT INTO ${journal} (hash, created_at) VALUES ('${hash}', ${folderMillis})`,
+  ]);
+  const withTypes = `SET LOCAL search_path = pg_catalog, workflow, pg_temp`;
+  const without = `SET LOCAL search_path = ${SEARCH_PATH}`;
+  return { name, found, sql: [...journalled, withTypes, ...applied, without] };
 }
 
 async function planQueue(client: ClientBase, queueSchema: string): Promise<SetupPart> {

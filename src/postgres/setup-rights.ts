@@ -19,9 +19,21 @@ export async function planSearchPath(client: ClientBase): Promise<SearchPath> {
             WHERE setdatabase = d.oid AND setrole = 0 AND setting LIKE 'search_path=%') AS path
     FROM pg_database d WHERE datname = current_database()`);
   const { database, mayExtend } = rows[0]!;
-  const path = rows[0]!.path ?? DEFAULT_SEARCH_PATH;
-  if (path.split(',').some((schema) => schema.trim() === 'workflow')) return { sql: undefined, mayExtend };
-  return { sql: `ALTER DATABASE ${database} SET search_path = ${path}, workflow`, mayExtend };
+  const schemas = schemasIn(rows[0]!.path ?? DEFAULT_SEARCH_PATH);
+  if (schemas.includes('workflow')) return { sql: undefined, mayExtend };
+  const path = [...schemas, 'workflow'].map(quote).join(', ');
+  return { sql: `ALTER DATABASE ${database} SET search_path = ${path}`, mayExtend };
+}
+
+/** Of a path as PostgreSQL reads it. What the owner of a database has written there may be more than names, for SQL. */
+function schemasIn(path: string): string[] {
+  return [...path.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)].map(
+    ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!.toLowerCase(),
+  );
+}
+
+function quote(schema: string): string {
+  return schema === 'public' || schema === 'workflow' ? schema : `"${schema.replaceAll('"', '""')}"`;
 }
 
 /** The statements that would let this role set up what is missing. */
@@ -29,10 +41,6 @@ export async function findMissingOwnership(client: ClientBase, queueSchema: stri
   const { rows } = await client.query<{ statement: string }>(
     `SELECT format('GRANT CREATE ON DATABASE %I TO %I;', current_database(), current_user) AS statement
      WHERE NOT has_database_privilege(current_database(), 'CREATE')
-     UNION ALL
-     -- where the first migrations of world-postgres make their types, before they are moved
-     SELECT format('GRANT CREATE ON SCHEMA public TO %I;', current_user)
-     FROM pg_namespace WHERE nspname = 'public' AND NOT has_schema_privilege(oid, 'CREATE')
      UNION ALL
      SELECT format('GRANT %I TO %I; -- the owner of the schema %s', r.rolname, current_user, n.nspname)
      FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner

@@ -6,13 +6,18 @@ import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath }
 import { explainHeldLock, SETUP_LOCK } from './setup-lock.ts';
 import { printRoles } from './setup-roles.ts';
 import { planSetup, type SetupPart } from './setup-plan.ts';
-import { assertServerVersion } from './server-version.ts';
+import { assertServer } from './assert-server.ts';
+import { LOCAL_SETTINGS } from './session-settings.ts';
 import { withClient } from './with-client.ts';
 
-/** The first migrations of world-postgres name no schema, and mean this one. */
-const SEARCH_PATH = 'SET LOCAL search_path = public';
+/** The one statement that waits, or builds an index, takes as long as it takes. */
+const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED;
+${LOCAL_SETTINGS.join(';\n')};
+SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;
+SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
 
-const BEGIN = `BEGIN; SET LOCAL lock_timeout = '60s'; ${SEARCH_PATH}; SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
+/** An index of a large table may be built anew. */
+const PATIENCE_MS = 3_600_000;
 
 export interface SetupReport {
   /** `schema.table` of everything that exists now, sorted. */
@@ -35,7 +40,7 @@ export interface SetupCheck {
  * up, and with the statements that help where the role may not
  */
 export async function setUpDatabase(connectionString: string, queueSchema: string): Promise<SetupReport> {
-  return withClient(connectionString, 'setup', (client) => setUp(client, queueSchema));
+  return withClient(connectionString, 'setup', (client) => setUp(client, queueSchema), PATIENCE_MS);
 }
 
 /** What is missing. Changes nothing. */
@@ -86,7 +91,7 @@ function assertAllowed(missingRights: readonly string[]): void {
 
 /** As {@link checkDatabase}, on a connection that is there. */
 export async function check(client: ClientBase, queueSchema: string): Promise<SetupCheck> {
-  await assertServerVersion(client);
+  await assertServer(client);
   await assertPgbossIsOurs(client);
   const searchPath = await planSearchPath(client);
   const missingUse = await findMissingUse(client, queueSchema);
@@ -105,9 +110,9 @@ function terminate(statement: string): string {
 
 async function listTables(client: Client, queueSchema: string): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
-    `SELECT c.relnamespace::regnamespace || '.' || c.relname AS name
-     FROM pg_class c
-     WHERE c.relnamespace::regnamespace::text = ANY ($1) AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+    `SELECT n.nspname || '.' || c.relname AS name
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = ANY ($1) AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
      ORDER BY 1`,
     [['workflow', ENGINE_SCHEMA, queueSchema, 'pgboss']],
   );

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.create_steps(
   IN p_spec integer, IN p_steps text[], IN p_names text[], IN p_inputs bytea[], IN p_payloads bytea[],
   IN p_start integer, IN p_start_payloads bytea[], IN p_deaths_limit integer,
   OUT previous text, OUT ids text[], OUT last text, OUT at timestamptz, OUT created text[], OUT started text[]
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   event record;
   run_status workflow.status;
@@ -38,7 +38,7 @@ BEGIN
   FROM unnest(p_ids[n + 1:], p_steps[:p_start], p_start_payloads) AS s (id, step, payload) WHERE s.step = ANY (started);
   previous := event.previous;
   ids := p_ids;
-  SELECT coalesce(max(i.id), event.previous) INTO last FROM unnest(p_ids, p_steps || p_steps[:p_start]) AS i (id, step)
+  SELECT coalesce(max(i.id COLLATE "C"), event.previous) INTO last FROM unnest(p_ids, p_steps || p_steps[:p_start]) AS i (id, step)
   WHERE i.step = ANY (created);
   UPDATE workflow_engine.run_progress
   SET wake_seq = wake_seq + cardinality(created), last_event_id = last WHERE run_id = p_run;
@@ -52,7 +52,7 @@ CREATE OR REPLACE FUNCTION workflow_engine.start_steps(
 ) RETURNS TABLE (
   previous text, id text, last text, at timestamptz, status text, retry_seconds integer, interruptions integer,
   attempt integer, name text, input bytea, created_at timestamptz, started_at timestamptz
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   event record;
   run_status workflow.status;
@@ -103,7 +103,7 @@ END $$;
 CREATE OR REPLACE FUNCTION workflow_engine.complete_steps(
   IN p_run text, IN p_ids text[], IN p_spec integer, IN p_steps text[], IN p_outputs bytea[], IN p_payloads bytea[],
   OUT previous text, OUT ids text[], OUT last text, OUT at timestamptz, OUT refusals text[]
-) LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 DECLARE
   event record;
   was workflow.step_status;

@@ -1,4 +1,5 @@
 import type { ClientBase, Pool } from 'pg';
+import { AS_IN_QUEUE } from '../postgres/byte-order.ts';
 
 export interface Scope {
   jobPrefix: string;
@@ -23,7 +24,8 @@ export async function findRemovable(
   // By the index that makes `exclusive` exclusive; finished jobs are not in it.
   const liveJob = (queue: string, key: string) => `
     SELECT FROM ${queueSchema}.job j
-    WHERE j.name = p.job_prefix || '${queue}.' || p.deployment_id AND coalesce(j.singleton_key, '') = ${key}
+    WHERE j.name = (p.job_prefix || '${queue}.' || p.deployment_id) ${AS_IN_QUEUE}
+      AND coalesce(j.singleton_key, '') = ${key} ${AS_IN_QUEUE}
       AND j.state <= 'active' AND j.policy = 'exclusive'`;
   const { rows } = await db.query<{ id: string }>(
     `SELECT r.id FROM workflow_engine.run_progress p JOIN workflow.workflow_runs r ON r.id = p.run_id

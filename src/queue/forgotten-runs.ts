@@ -1,4 +1,5 @@
 import type { ClientBase } from 'pg';
+import { AS_IN_QUEUE } from '../postgres/byte-order.ts';
 
 const RUNS_PER_SWEEP = 500;
 
@@ -31,14 +32,16 @@ export async function findForgottenRuns(
          SELECT FROM workflow.workflow_steps s
          WHERE s.run_id = p.run_id AND s.status IN ('pending', 'running') AND NOT EXISTS (
            SELECT FROM ${queueSchema}.job j
-           WHERE j.name = p.job_prefix || 'steps.' || p.deployment_id AND coalesce(j.singleton_key, '') = s.step_id
+           WHERE j.name = (p.job_prefix || 'steps.' || p.deployment_id) ${AS_IN_QUEUE}
+             AND coalesce(j.singleton_key, '') = s.step_id ${AS_IN_QUEUE}
              AND j.state <= 'active' AND j.policy = 'exclusive'))
      )
      SELECT run_id AS "runId", deployment_id AS "deploymentId", workflow_name AS "workflowName"
      -- a look into an index for each candidate, whatever the planner takes a queue of 10,000 runs for
      FROM candidate LEFT JOIN LATERAL (
        SELECT true AS has_job FROM ${queueSchema}.job j
-       WHERE j.name = job_prefix || 'flows.' || deployment_id AND coalesce(j.singleton_key, '') = run_id
+       WHERE j.name = (job_prefix || 'flows.' || deployment_id) ${AS_IN_QUEUE}
+         AND coalesce(j.singleton_key, '') = run_id ${AS_IN_QUEUE}
          AND j.state <= 'active' AND j.policy = 'exclusive'
          -- a retry comes due by itself, after a delay that grows with its failures
          AND (j.state <> 'created' OR j.start_after <= now())

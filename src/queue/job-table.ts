@@ -1,4 +1,5 @@
 import type { Pool } from 'pg';
+import { AS_IN_QUEUE } from '../postgres/byte-order.ts';
 import type { QueueNames } from './boss.ts';
 
 /** Queued or active, in the words of the index that makes `exclusive` exclusive; `findJobs` would read the finished jobs too. */
@@ -48,7 +49,7 @@ export function createJobTable(pool: Pool, queueSchema: string): JobTable {
       await pool.query(
         `DELETE FROM ${queueSchema}.job j USING workflow.workflow_steps s
          WHERE s.run_id = $2 AND s.status IN ('pending', 'running')
-           AND j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id AND ${IS_OPEN} AND j.state < 'active'`,
+           AND j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id ${AS_IN_QUEUE} AND ${IS_OPEN} AND j.state < 'active'`,
         [queue, runId],
       );
     },
@@ -63,7 +64,7 @@ export function createJobTable(pool: Pool, queueSchema: string): JobTable {
         `SELECT s.step_id AS id FROM workflow.workflow_steps s
          WHERE s.step_id = ANY ($2) AND s.status IN ('pending', 'running') AND NOT EXISTS (
            SELECT FROM ${queueSchema}.job j
-           WHERE j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id AND ${IS_OPEN})`,
+           WHERE j.name = $1 AND coalesce(j.singleton_key, '') = s.step_id ${AS_IN_QUEUE} AND ${IS_OPEN})`,
         [queue, stepIds],
       ),
   };

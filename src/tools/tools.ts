@@ -18,7 +18,8 @@ export function describeTool({ tool, args }: ToolCall, settings: ToolSettings = 
   if (tool === 'dashboard') {
     const program = fromPackage(() => import.meta.resolve('@pg-boss/dashboard/package.json'), './bin/cli.js');
     const env = dashboardVariables(settings);
-    const preloads = env.PGBOSS_DASHBOARD_READ_ONLY === '1' ? [import.meta.resolve('./newer-schema.ts')] : [];
+    const newerSchema = env.PGBOSS_DASHBOARD_READ_ONLY === '1' ? [import.meta.resolve('./newer-schema.ts')] : [];
+    const preloads = [import.meta.resolve('./own-names.ts'), ...newerSchema];
     return { program, args, preloads, env };
   }
   const program = fromPackage(() => import.meta.resolve('workflow'), '../bin/run.js');

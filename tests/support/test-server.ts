@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { joinEmbeddedServer } from '../../src/postgres/embedded/server.ts';
 import { setUpDatabase } from '../../src/postgres/setup.ts';
-import { withClient } from '../../src/postgres/with-client.ts';
+import { query } from './database.ts';
 
 export interface TestServer extends AsyncDisposable {
   /** Of a superuser. */
@@ -16,7 +16,7 @@ export async function startTestServer(): Promise<TestServer> {
   const server = await provideServer(process.env.TEST_POSTGRES_URL);
   const url = server.connectionString;
   const template = `template_${process.pid}`;
-  const execute = (sql: string) => withClient(url, 'tests', (client) => client.query(sql));
+  const execute = (sql: string) => query(url, sql);
   await execute(`CREATE DATABASE ${template}`);
   await setUpDatabase(withDatabase(url, template), 'workflow_queue');
   return {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { connect, connectionStringOf } from './address.ts';
 import { findBinaries } from './binaries.ts';
 import { initializeCluster, serverProcess } from './cluster.ts';
+import { SESSION_SETTINGS } from '../session-settings.ts';
 import { lockFile } from './file-lock.ts';
 import { locateServer, type ServerLocation } from './location.ts';
 import { readPidFile } from './pid-file.ts';
@@ -35,7 +36,11 @@ export async function joinEmbeddedServer(projectRoot: string, options?: ReachOpt
   using _lock = await lockServer(location);
   const password = await initializeCluster(location);
   const { address, isNew } = await reachServer(location, password, options);
-  const open = (database: string) => connect(connectionStringOf(address, password, database), NAMED);
+  const open: Open = async (database) => {
+    const client = await connect(connectionStringOf(address, password, database), NAMED);
+    await client.query(SESSION_SETTINGS);
+    return client;
+  };
   const stop = () => stopServer(location, open);
   const presence = await createDatabase(open)
     .then(() => keepPresence(() => open(DATABASE)))

@@ -4,7 +4,6 @@ import { answerRunStatus, answerStatus } from '../src/cli/status.ts';
 import { pruneRuns } from '../src/prune/prune-runs.ts';
 import { redriveRun } from '../src/runtime/redrive.ts';
 import { checkDatabase, setUpDatabase } from '../src/postgres/setup.ts';
-import { createTestDatabase, nameOf } from './support/database.ts';
 import { createHostileDatabase } from './support/hostile-public.ts';
 import { startPage } from './support/page.ts';
 import { run, startCommand } from './support/program.ts';

@@ -11,7 +11,7 @@ const BY_DEFAULT = `(
 const COLUMNS = `
   SELECT c.oid AS table, a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname IN ('workflow', 'workflow_engine') AND c.relkind IN ('r', 'p') AND a.attnum > 0
+  WHERE n.nspname IN ('workflow', 'workflow_engine') AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
     AND a.attcollation = 'pg_catalog."default"'::regcollation`;
 
 /** PostgreSQL changes no column that a view shows, so ours are made again. (Somebody else's view is an error, which names it.) */

@@ -73,7 +73,7 @@ async function setUp(client: Client, queueSchema: string): Promise<SetupReport> 
   await client.query(BEGIN).catch((error: Error) => explainHeldLock(client, error));
   const { parts, missingRights, searchPath } = await check(client, queueSchema);
   assertAllowed(missingRights);
-  for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement);
+  for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement).catch(explainView);
   const { sql: extension, mayExtend } = searchPath;
   if (extension && mayExtend) await client.query(extension);
   await client.query('COMMIT');
@@ -81,6 +81,15 @@ async function setUp(client: Client, queueSchema: string): Promise<SetupReport> 
     tables: await listTables(client, queueSchema),
     leftToDo: extension && !mayExtend ? [`${extension};`] : [],
   };
+}
+
+/** PostgreSQL changes no column that a view shows. */
+function explainView(error: Error & { code?: string; detail?: string }): never {
+  if (error.code !== '0A000' || !error.detail?.includes(' view ')) throw error;
+  throw new ConfigError(
+    `A view of yours is in the way: ${error.detail}\n  Drop it, run setup, and make it again. (Nothing was changed.)`,
+    { cause: error },
+  );
 }
 
 function assertAllowed(missingRights: readonly string[]): void {

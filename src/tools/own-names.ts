@@ -2,10 +2,11 @@
  * Loaded into the dashboard before its own code, which has a pg of its own: it looks for names where all of ours do.
  */
 import { createRequire } from 'node:module';
+import type pgModule from 'pg';
 import type { PoolConfig } from 'pg';
 import { withOwnNames } from '../postgres/own-names.ts';
 
-const pg = createRequire(import.meta.resolve('@pg-boss/dashboard/package.json'))('pg') as typeof import('pg');
+const pg = createRequire(import.meta.resolve('@pg-boss/dashboard/package.json'))('pg') as typeof pgModule;
 const Client = withOwnNames(pg);
 
 Object.assign(pg, {

@@ -11,11 +11,12 @@ export interface TestDatabase {
 /**
  * A database for one test, dropped when the test passes and kept for a look when it fails.
  * @param setUp whether it has the schema already
+ * @param locale of one without: what it compares texts by
  */
-export async function createTestDatabase({ setUp = true } = {}): Promise<TestDatabase> {
+export async function createTestDatabase({ setUp = true, locale = '' } = {}): Promise<TestDatabase> {
   const server = inject('serverUrl');
   const name = `test_${randomBytes(6).toString('hex')}`;
-  await query(server, `CREATE DATABASE ${name} TEMPLATE ${setUp ? inject('templateDatabase') : 'template0'}`);
+  await query(server, `CREATE DATABASE ${name} TEMPLATE ${setUp ? inject('templateDatabase') : 'template0'} ${locale}`);
   // Setup's, which belongs to the database and does not come with its template.
   if (setUp) await query(server, `ALTER DATABASE ${name} SET search_path = "$user", public, workflow`);
   onTestFinished(async ({ task }) => {

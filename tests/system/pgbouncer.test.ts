@@ -133,19 +133,22 @@ test('times are in UTC, whatever time zone another client of the same PgBouncer 
 
 test('a process that stops in the middle of a transaction does not hold others up, also behind PgBouncer', async () => {
   const app = await createPooledApplication();
-  await app.query('CREATE TABLE counters (n integer)');
-  await app.query('INSERT INTO counters VALUES (0)');
+  await app.query('CREATE TABLE public.counters (n integer)');
+  await app.query('INSERT INTO public.counters VALUES (0)');
   const pool = createPool(app.env.WORKFLOW_POSTGRES_URL!, 2);
   onTestFinished(() => pool.end());
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const { promise: locked, resolve: lock } = Promise.withResolvers<void>();
   const stopped = transaction(pool, async (client) => {
-    await client.query('UPDATE counters SET n = 100');
+    await client.query('UPDATE public.counters SET n = 100');
+    lock();
     await released;
   });
-  const counted = () => transaction(pool, (client) => client.query('UPDATE counters SET n = n + 1'));
+  await locked;
+  const counted = () => transaction(pool, (client) => client.query('UPDATE public.counters SET n = n + 1'));
   await retryTransient(counted, 20_000);
   release();
 
   await expect(stopped).rejects.toThrow('not queryable');
-  expect(await app.query('SELECT n FROM counters')).toEqual([{ n: 1 }]);
+  expect(await app.query('SELECT n FROM public.counters')).toEqual([{ n: 1 }]);
 });

@@ -155,12 +155,12 @@ test.runIf(asRoot)('a server is found again when its project was opened to other
   });
   {
     await using server = await joinEmbeddedServer(project);
-    await withClient(server.connectionString, 'test', (client) => client.query('CREATE TABLE kept ()'));
+    await withClient(server.connectionString, 'test', (client) => client.query('CREATE TABLE public.kept ()'));
   }
   await chmod(project, 0o755);
   await using server = await joinEmbeddedServer(project);
   expect(server.directory).toBe(directory);
-  await withClient(server.connectionString, 'test', (client) => client.query('SELECT FROM kept'));
+  await withClient(server.connectionString, 'test', (client) => client.query('SELECT FROM public.kept'));
 
   // And the other way round: data inside, whose server cannot get there any more.
   const inside = await createProject('inside');

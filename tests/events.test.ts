@@ -15,11 +15,11 @@ async function refuse(
   sqlState: string,
 ): Promise<void> {
   // A sequence counts across transactions that are rolled back.
-  await app.query('CREATE SEQUENCE refusals');
+  await app.query('CREATE SEQUENCE public.refusals');
   await app.query(`
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      IF nextval('refusals') <= ${times} THEN
+      IF nextval('public.refusals') <= ${times} THEN
         RAISE EXCEPTION 'refused by the test' USING ERRCODE = '${sqlState}';
       END IF;
       RETURN NEW;

@@ -148,10 +148,10 @@ test('a run of 20,000 chunks is removed in bounded statements', async () => {
   const database = await createTestDatabase();
   await insertEndedRuns(database, { count: 1, chunks: 20_000 });
   await database.query(`
-    CREATE TABLE removals (transaction bigint, rows integer);
+    CREATE TABLE public.removals (transaction bigint, rows integer);
     CREATE FUNCTION note_removal() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-      INSERT INTO removals SELECT txid_current(), count(*) FROM gone;
+      INSERT INTO public.removals SELECT txid_current(), count(*) FROM gone;
       RETURN NULL;
     END $$;
     CREATE TRIGGER note AFTER DELETE ON workflow.workflow_stream_chunks REFERENCING OLD TABLE AS gone
@@ -160,7 +160,7 @@ test('a run of 20,000 chunks is removed in bounded statements', async () => {
   await prune(database, '0s');
 
   const transactions = await database.query<{ rows: number }>(
-    'SELECT sum(rows)::integer AS rows FROM removals GROUP BY transaction HAVING sum(rows) > 0',
+    'SELECT sum(rows)::integer AS rows FROM public.removals GROUP BY transaction HAVING sum(rows) > 0',
   );
   expect(transactions).toEqual(Array.from({ length: 4 }, () => ({ rows: 5_000 })));
 });

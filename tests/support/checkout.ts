@@ -16,11 +16,7 @@ import { until } from './until.ts';
 export async function createCheckout(mode: number): Promise<{ checkout: string; serverDirectory: string }> {
   const checkout = await realpath(await mkdtemp(join(tmpdir(), 'postgres-world-checkout-')));
   await chmod(checkout, mode);
-  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: PROJECT });
-  for (const file of files.toString().split('\n').filter(Boolean)) {
-    await mkdir(dirname(join(checkout, file)), { recursive: true });
-    await cp(join(PROJECT, file), join(checkout, file)).catch(ignoreDeleted);
-  }
+  await copyFiles(checkout);
   await symlink(join(PROJECT, 'node_modules'), join(checkout, 'node_modules'));
   const { directory: serverDirectory } = await locateServer(checkout);
   onTestFinished(async () => {
@@ -29,6 +25,15 @@ export async function createCheckout(mode: number): Promise<{ checkout: string; 
     for (const folder of [serverDirectory, checkout]) await rm(folder, { recursive: true, force: true });
   });
   return { checkout, serverDirectory };
+}
+
+/** What git knows of the project, or would if it were added. */
+export async function copyFiles(checkout: string): Promise<void> {
+  const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: PROJECT });
+  for (const file of files.toString().split('\n').filter(Boolean)) {
+    await mkdir(dirname(join(checkout, file)), { recursive: true });
+    await cp(join(PROJECT, file), join(checkout, file)).catch(ignoreDeleted);
+  }
 }
 
 /** The servers that run on the data in a folder. */

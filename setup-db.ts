@@ -16,6 +16,7 @@ import { getWorldConfig } from './world-config.ts';
 const USAGE = `Usage: setup-db.ts [OPTION]
 
   (nothing)   create or migrate what is missing, in one transaction
+  --wait SECONDS  for others who hold its tables or its lock (default 60)
   --check     say what is missing; exit code 1 if something is
   --print     print the SQL that would be run, for psql or a migration tool
   --print-roles   print the SQL of a role that sets up, and of one for workers, with the least rights
@@ -30,7 +31,7 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { check, print, help, 'print-roles': printRoles } = parseOptions();
+  const { check, print, help, patienceMs, 'print-roles': printRoles } = parseOptions();
   if (help) {
     console.log(USAGE);
     return 0;
@@ -44,12 +45,18 @@ async function main(): Promise<number> {
   const database = `${maskSecrets(url)}${server ? ` (embedded, data in ${server.directory})` : ''}`;
   if (server?.other) console.error(`Older data of this project, with runs of its own, is in ${server.other}`);
   if (!print && !printRoles) console.log(`${check ? 'Checking' : 'Setting up'} ${database}`);
-  const answer = printRoles ? printTheRoles : print ? printPlan : check ? showState : setUp;
+  const answer = printRoles
+    ? printTheRoles
+    : print
+      ? printPlan
+      : check
+        ? showState
+        : (...to: [string, string]) => setUp(...to, patienceMs);
   return await awaitServer(() => answer(url, queueSchema));
 }
 
-async function setUp(url: string, queueSchema: string): Promise<number> {
-  const { tables, leftToDo } = await setUpDatabase(url, queueSchema);
+async function setUp(url: string, queueSchema: string, patienceMs: number): Promise<number> {
+  const { tables, leftToDo } = await setUpDatabase(url, queueSchema, { patienceMs, log: console.error });
   console.log(`✓ ${tables.length} tables and views exist:`);
   for (const table of tables) console.log(`  ${table}`);
   if (leftToDo.length > 0) {
@@ -75,7 +82,7 @@ async function showState(url: string, queueSchema: string): Promise<number> {
 }
 
 async function printPlan(url: string, queueSchema: string): Promise<number> {
-  const sql = printSql(await checkDatabase(url, queueSchema));
+  const sql = printSql(await checkDatabase(url, queueSchema), queueSchema);
   console.log(sql ?? '-- Nothing is missing.');
   return 0;
 }
@@ -92,12 +99,25 @@ function urlVariable(): string {
 
 function parseOptions() {
   const flag = { type: 'boolean', default: false } as const;
+  const options = {
+    wait: { type: 'string', default: '60' },
+    check: flag,
+    print: flag,
+    'print-roles': flag,
+    help: { ...flag, short: 'h' },
+  } as const;
+  const { wait, ...values } = readOptions(() => parseArgs({ options }).values);
+  if ([values.check, values.print, values['print-roles']].filter(Boolean).length > 1) {
+    throw new UsageError('Only one of --check, --print and --print-roles.');
+  }
+  if (!/^\d{1,6}$/.test(wait)) throw new UsageError(`--wait takes seconds, and "${wait}" is no number of them.`);
+  return { ...values, patienceMs: Number(wait) * 1_000 };
+}
+
+function readOptions<T>(read: () => T): T {
   try {
-    const options = { check: flag, print: flag, 'print-roles': flag, help: { ...flag, short: 'h' } } as const;
-    const { values } = parseArgs({ options });
-    if ([values.check, values.print, values['print-roles']].filter(Boolean).length <= 1) return values;
+    return read();
   } catch (cause) {
     throw new UsageError((cause as Error).message.split('. ')[0], { cause });
   }
-  throw new UsageError('Only one of --check, --print and --print-roles.');
 }

@@ -25,7 +25,8 @@ export class JoinedPool extends Pool {
   readonly #pool: Pool;
 
   constructor(pool: Pool) {
-    super(pool.options);
+    // What world-postgres connects by itself, to listen, is a session that is not set up, and whose loss ends the process.
+    super({ stream: refuseConnection });
     this.#pool = pool;
   }
 
@@ -39,6 +40,10 @@ export class JoinedPool extends Pool {
     const client = currentTransaction.getStore();
     return (client ? Promise.resolve(nested(client)) : this.#pool.connect()) as never;
   }
+}
+
+function refuseConnection(): never {
+  throw new Error('World-postgres has no session of its own here.');
 }
 
 /** One statement at a time: world-postgres sends some in parallel, which pg deprecates on one connection. */

@@ -3,7 +3,7 @@ import { runOutsideOfScopes } from '../runtime/scope.ts';
 import { Client } from './client.ts';
 import { withOwnNames } from './own-names.ts';
 import { POOLED_SETTINGS, SESSION_SETTINGS } from './session-settings.ts';
-import { isUnreachable } from './transient.ts';
+import { isOutdated, isUnreachable } from './transient.ts';
 
 /**
  * No transaction may hold others up: a process that stops between two statements of one loses it
@@ -96,7 +96,7 @@ export async function transaction<T>(
   } catch (error) {
     // A connection that cannot even roll back must not go back into the pool. One that was cut off
     // silently would be waited for once more.
-    if (isUnreachable(error)) broken = error as Error;
+    if (isUnreachable(error) || isOutdated(error)) broken = error as Error;
     else await client.query('ROLLBACK').catch((cause: Error) => (broken = cause));
     throw error;
   } finally {

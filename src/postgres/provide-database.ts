@@ -39,7 +39,7 @@ export async function provideDatabase(
   config.log(`PostgreSQL: embedded, data in ${server.directory}`);
   if (server.other) config.log(`  Older data of this project, with runs of its own, is in ${server.other}`);
   const { connectionString } = server;
-  await awaitServer(() => setUpDatabase(connectionString, config.queueSchema));
+  await awaitServer(() => setUpDatabase(connectionString, config.queueSchema, { log: config.log }));
   return { connectionString, pooled: false, listenString: connectionString };
 }
 

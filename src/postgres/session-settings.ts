@@ -35,6 +35,8 @@ const SETTINGS: readonly Setting[] = [
   // Ours are in the statements and functions that need them; a session that listens says nothing for hours.
   { name: 'statement_timeout', value: STATEMENT_TIMEOUT, accepts: isAtLeast(5_000) },
   { name: 'lock_timeout', value: '0', accepts: isAtLeast(1_000) },
+  // What a process holds that stops in setup's transaction, or in another that names no time.
+  { name: 'idle_in_transaction_session_timeout', value: '30s', accepts: isAtLeast(1_000) },
   { name: 'idle_session_timeout', value: '0', since: 140_000 },
   { name: 'transaction_timeout', value: '0', since: 170_000, accepts: isAtLeast(5_000) },
   // Many short statements: nothing of theirs is worth compiling, or planning anew.

@@ -27,9 +27,11 @@ export async function planSearchPath(client: ClientBase): Promise<SearchPath> {
 
 /** Of a path as PostgreSQL reads it. What the owner of a database has written there may be more than names, for SQL. */
 function schemasIn(path: string): string[] {
-  return [...path.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)].map(
+  const names = [...path.matchAll(/"((?:[^"]|"")*)"|([^\s,]+)/g)].map(
     ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!.toLowerCase(),
   );
+  // An empty path is one empty name.
+  return names.filter(Boolean);
 }
 
 function quote(schema: string): string {

@@ -3,21 +3,25 @@ import { ConfigError } from '../config/config.ts';
 import { assertPgbossIsOurs } from './pgboss-schema.ts';
 import { ENGINE_SCHEMA } from './migrations.ts';
 import { findMissingOwnership, findMissingUse, planSearchPath, type SearchPath } from './setup-rights.ts';
-import { explainHeldLock, SETUP_LOCK } from './setup-lock.ts';
+import { explainHeldLock, lockOutSetups, lockTables, whileHeldUp, type Patience } from './setup-lock.ts';
 import { printRoles } from './setup-roles.ts';
 import { planSetup, type SetupPart } from './setup-plan.ts';
 import { assertServer } from './assert-server.ts';
 import { LOCAL_SETTINGS } from './session-settings.ts';
 import { withClient } from './with-client.ts';
 
-/** The one statement that waits, or builds an index, takes as long as it takes. */
-const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED;
+const PATIENCE: Patience = { patienceMs: 60_000, log: () => undefined };
+
+/** An index is built for as long as it takes. */
+function begin(patienceMs: number): string {
+  return `BEGIN ISOLATION LEVEL READ COMMITTED;
 ${LOCAL_SETTINGS.join(';\n')};
-SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = 0;
-SELECT pg_advisory_xact_lock(${SETUP_LOCK})`;
+SET LOCAL statement_timeout = 0;
+${lockOutSetups(patienceMs)}`;
+}
 
 /** An index of a large table may be built anew. */
-const PATIENCE_MS = 3_600_000;
+const STATEMENT_PATIENCE_MS = 3_600_000;
 
 export interface SetupReport {
   /** `schema.table` of everything that exists now, sorted. */
@@ -39,8 +43,18 @@ export interface SetupCheck {
  * @throws ConfigError where it would destroy somebody else's pg-boss, where newer code has set it
  * up, and with the statements that help where the role may not
  */
-export async function setUpDatabase(connectionString: string, queueSchema: string): Promise<SetupReport> {
-  return withClient(connectionString, 'setup', (client) => setUp(client, queueSchema), PATIENCE_MS);
+export async function setUpDatabase(
+  connectionString: string,
+  queueSchema: string,
+  patience: Partial<Patience> = {},
+): Promise<SetupReport> {
+  return withClient(
+    connectionString,
+    'setup',
+    (client) =>
+      whileHeldUp(client, (patienceMs) => setUp(client, queueSchema, patienceMs), { ...PATIENCE, ...patience }),
+    STATEMENT_PATIENCE_MS,
+  );
 }
 
 /** What is missing. Changes nothing. */
@@ -57,22 +71,29 @@ export async function describeRoles(connectionString: string, queueSchema: strin
  * The SQL that {@link setUpDatabase} would run, for psql; undefined if nothing is missing. Changes nothing.
  * @throws ConfigError where the role may not even look
  */
-export function printSql({ parts, missingRights, searchPath }: SetupCheck): string | undefined {
+export function printSql({ parts, missingRights, searchPath }: SetupCheck, queueSchema: string): string | undefined {
   if (parts.length === 0) assertAllowed(missingRights);
   const pending = parts.filter(({ sql }) => sql.length > 0);
   if (pending.length === 0 && !searchPath.sql) return undefined;
-  const statements = pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql.map(terminate), '']);
-  if (!searchPath.sql) return [terminate(BEGIN), '', ...statements, 'COMMIT;'].join('\n');
+  const statements = [
+    begin(PATIENCE.patienceMs),
+    '',
+    ...(needsTables(parts)
+      ? ['-- if somebody holds them, this waits for two seconds: then run it again', lockTables(queueSchema), '']
+      : []),
+    ...pending.flatMap(({ name, sql }) => [`-- ${name}`, ...sql, '']),
+    'COMMIT',
+  ].map((it) => (it === '' || it.startsWith('--') ? it : terminate(it)));
+  if (!searchPath.sql) return statements.join('\n');
   const extension = `${searchPath.mayExtend ? '' : '-- for the owner of the database: '}${terminate(searchPath.sql)}`;
-  return [terminate(BEGIN), '', ...statements, 'COMMIT;', '', '-- table names without the schema', extension].join(
-    '\n',
-  );
+  return [...statements, '', '-- table names without the schema', extension].join('\n');
 }
 
-async function setUp(client: Client, queueSchema: string): Promise<SetupReport> {
-  await client.query(BEGIN).catch((error: Error) => explainHeldLock(client, error));
+async function setUp(client: Client, queueSchema: string, patienceMs: number): Promise<SetupReport> {
+  await client.query(begin(patienceMs)).catch((error: Error) => explainHeldLock(client, error));
   const { parts, missingRights, searchPath } = await check(client, queueSchema);
   assertAllowed(missingRights);
+  if (needsTables(parts)) await client.query(lockTables(queueSchema));
   for (const statement of parts.flatMap(({ sql }) => sql)) await client.query(statement).catch(explainView);
   const { sql: extension, mayExtend } = searchPath;
   if (extension && mayExtend) await client.query(extension);
@@ -81,6 +102,11 @@ async function setUp(client: Client, queueSchema: string): Promise<SetupReport> 
     tables: await listTables(client, queueSchema),
     leftToDo: extension && !mayExtend ? [`${extension};`] : [],
   };
+}
+
+/** A view is no reason to keep anybody waiting. */
+function needsTables(parts: readonly SetupPart[]): boolean {
+  return parts.some(({ sql, isOptional }) => sql.length > 0 && !isOptional);
 }
 
 /** PostgreSQL changes no column that a view shows. */

@@ -13,8 +13,8 @@ export function createStorage(
   opened: AsyncDisposableStack,
 ): Storage {
   const stock = createStockWorld({ pool: new JoinedPool(options.pool), jobPrefix: options.jobPrefix });
-  // Its storage is all that we use. Its stream reader has opened a LISTEN session that would end the
-  // process when it drops; closing stops that. Its queue, never started, would drop a schema `pgboss`.
+  // Its storage is all that we use. Its stream reader has tried to listen; its queue, never started, would
+  // drop a schema `pgboss`.
   const closed = stock.close?.().catch(() => undefined);
   opened.defer(() => closed);
   // One in a transaction is not to be made again by itself.

@@ -22,7 +22,17 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const { code } = error as { code?: unknown };
   if (typeof code === 'string' && (TRANSIENT_STATES.test(code) || TRANSIENT_ERRNOS.test(code))) return true;
+  if (isOutdated(error)) return true;
   return TRANSIENT_MESSAGES.test(error.message) || isTransient(error.cause);
+}
+
+/**
+ * Whether the session has prepared a statement before setup changed its columns: it fails there for ever, and works in
+ * a new one. (By the function of the server that says so: its message may be in any language.)
+ */
+export function isOutdated(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (error as { routine?: string }).routine === 'RevalidateCachedQuery' || isOutdated(error.cause);
 }
 
 /** Whether the server could not be reached, or has gone away. */

@@ -37,7 +37,7 @@ test('a role that may only connect holds every lock and floods every channel: wo
     const pgbossKey = `('x' || encode(sha224((current_database() || '.pgboss.${QUEUE_SCHEMA}${key}')::bytea), 'hex'))::bit(64)::bigint`;
     await holder!.query(`SELECT pg_advisory_lock(${pgbossKey})`);
   }
-  const setUp = run(startProgram(join(PROJECT, 'setup-db.ts'), [], { env: app.env }));
+  const setUp = run(startProgram(join(PROJECT, 'setup-db.ts'), ['--wait', '5'], { env: app.env }));
 
   const dying = await app.startWorker();
   const [runId = ''] = await app.start('sequenceOfWaitsWorkflow', [3, 3_000]);

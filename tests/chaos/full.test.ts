@@ -106,6 +106,11 @@ test.runIf(mayMount)(
         await server.stop('fast');
         await server.standBy();
         await server.start();
+        const { exitCode, stderr } = await run(startProgram(join(PROJECT, 'index.ts'), ['status'], { env: app.env }));
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(
+          /^This server is a standby, which is read only\.\n {2}Point WORKFLOW_POSTGRES_URL at the primary/m,
+        );
       },
       () => server.promote(),
       /✓ PostgreSQL can be written to again, after/,

@@ -19,6 +19,11 @@ const WATCH = `
     PERFORM nextval('watch.count');
     INSERT INTO watch.calls VALUES (called, current_setting('application_name'), current_query());
   END $$;
+  CREATE FUNCTION watch.noted(called text) RETURNS boolean LANGUAGE plpgsql AS $$
+  BEGIN
+    PERFORM watch.note(called);
+    RETURN true;
+  END $$;
   GRANT USAGE ON SCHEMA watch TO PUBLIC;
   GRANT USAGE, CREATE ON SCHEMA public TO PUBLIC`;
 
@@ -83,6 +88,20 @@ BEGIN
   END LOOP;
 END $$`;
 
+/** Types by the names of those that are no words of the grammar, and PostgreSQL's own tables and views. */
+const TYPES_AND_TABLES = `DO $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY '{text,name,bytea,uuid,json,jsonb,oid,regclass,regnamespace,regtype,int2,int4,int8,float4,float8,bool,timestamptz,date}'::text[] LOOP
+    EXECUTE format('CREATE DOMAIN public.%1$I AS pg_catalog.%1$I CHECK (watch.noted(%2$L))', name, 'type ' || name);
+  END LOOP;
+  FOREACH name IN ARRAY '{pg_class,pg_namespace,pg_proc,pg_type,pg_roles,pg_database,pg_locks,pg_stat_activity,pg_settings,pg_db_role_setting,pg_index,pg_indexes,pg_constraint,pg_description}'::text[] LOOP
+    EXECUTE format('CREATE VIEW public.%1$I AS SELECT c.* FROM (SELECT watch.note(%2$L) OFFSET 0) AS w, pg_catalog.%1$I AS c', name, 'table ' || name);
+    EXECUTE format('GRANT SELECT ON public.%I TO PUBLIC', name);
+  END LOOP;
+END $$`;
+
 /** The exact case that was seen: whoever else calls it, makes its author a superuser. */
 const escalation = (role: string) => `
   CREATE OR REPLACE FUNCTION public.quote_ident(name) RETURNS text LANGUAGE plpgsql AS $$
@@ -95,7 +114,7 @@ const escalation = (role: string) => `
 /**
  * An empty database, in whose `public` everybody may create, which is PostgreSQL's default up to version 14. A role
  * without any other right has made there a better fitting function or operator for whatever may be called by its name
- * alone; and the path of the database has `public` before PostgreSQL's own.
+ * alone, and types and tables with the names of PostgreSQL's own; and the path of the database has `public` before PostgreSQL's own.
  */
 export async function createHostileDatabase(): Promise<HostileDatabase> {
   const server = inject('serverUrl');
@@ -109,7 +128,7 @@ export async function createHostileDatabase(): Promise<HostileDatabase> {
   await database.query(WATCH);
   const url = Object.assign(new URL(database.url), { username: attacker, password: 'secret' }).href;
   const safely = 'SET search_path = pg_catalog, pg_temp';
-  await query(url, [safely, BETTER, FUNCTIONS, OPERATORS, escalation(attacker)].join(';\n'));
+  await query(url, [safely, BETTER, FUNCTIONS, OPERATORS, escalation(attacker), TYPES_AND_TABLES].join(';\n'));
   await database.query(`ALTER DATABASE ${nameOf(database)} SET search_path = public, pg_catalog`);
   return {
     ...database,

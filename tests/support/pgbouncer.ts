@@ -7,10 +7,10 @@ import { debianPgbouncer } from './postgres-binaries.ts';
 import { startCommand } from './program.ts';
 
 /**
- * Starts Debian's PgBouncer in transaction mode before the server of a URL, for the time of the test.
+ * Starts Debian's PgBouncer before the server of a URL, for the time of the test.
  * @returns the same URL through it
  */
-export async function startPgbouncer(url: string): Promise<string> {
+export async function startPgbouncer(url: string, mode: 'transaction' | 'session' = 'transaction'): Promise<string> {
   const pgbouncer = await debianPgbouncer();
   const { hostname, port, username, password } = new URL(url);
   const directory = await createServerDirectory();
@@ -25,9 +25,9 @@ listen_addr = 127.0.0.1
 listen_port = ${listenPort}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
+pool_mode = ${mode}
 ; fewer sessions than clients, so that they really are lent to one after the other
-default_pool_size = 5
+default_pool_size = ${mode === 'session' ? 20 : 5}
 max_client_conn = 200
 `,
     { mode: 0o600 },

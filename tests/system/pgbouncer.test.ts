@@ -4,9 +4,10 @@ import { expect, inject, onTestFinished, test } from 'vitest';
 import { createPool, transaction } from '../../src/postgres/pool.ts';
 import { retryTransient } from '../../src/postgres/transient.ts';
 import { createApplication, type Application } from '../support/application.ts';
-import { createTestDatabase } from '../support/database.ts';
+import { createTestDatabase, nameOf } from '../support/database.ts';
 import { startPgbouncer } from '../support/pgbouncer.ts';
 import { PROJECT, run, startProgram } from '../support/program.ts';
+import { runEverything, withWorker } from '../support/world.ts';
 import { until } from '../support/until.ts';
 
 const PROCESS = join(PROJECT, 'tests/fixtures/process.ts');
@@ -151,4 +152,42 @@ test('a process that stops in the middle of a transaction does not hold others u
 
   await expect(stopped).rejects.toThrow('not queryable');
   expect(await app.query('SELECT n FROM public.counters')).toEqual([{ n: 1 }]);
+});
+
+test('in session mode, and with settings of the database: what works does, and what does not is named', async () => {
+  const pooled = await startPgbouncer(inject('serverUrl'), 'session');
+  const createPooledDatabase = async (settings: Record<string, string>) => {
+    const database = await createTestDatabase();
+    for (const [name, value] of Object.entries(settings))
+      await database.query(`ALTER DATABASE ${nameOf(database)} SET ${name} = '${value}'`);
+    return Object.assign(new URL(pooled), { pathname: `/${nameOf(database)}` }).href;
+  };
+  const wrong = {
+    default_transaction_isolation: 'serializable',
+    DateStyle: 'SQL, DMY',
+    extra_float_digits: '-1',
+    standard_conforming_strings: 'off',
+    statement_timeout: '2s',
+    idle_in_transaction_session_timeout: '500ms',
+    synchronous_commit: 'off',
+  };
+  const refusing = { connectionString: await createPooledDatabase(wrong), worker: true };
+  const refused = await withWorker(refusing, async () => undefined).catch(String);
+  for (const name of Object.keys(wrong))
+    expect(refused).toMatch(new RegExp(`  ${name} = .*:  ALTER ROLE \\S+ SET ${name} = '`));
+
+  const connectionString = await createPooledDatabase({
+    search_path: '',
+    IntervalStyle: 'sql_standard',
+    bytea_output: 'escape',
+    quote_all_identifiers: 'on',
+    plan_cache_mode: 'force_generic_plan',
+    jit_above_cost: '0',
+    TimeZone: 'Asia/Kathmandu',
+    client_encoding: 'LATIN1',
+  });
+  const logged: string[] = [];
+  const log = (line: string) => void logged.push(line);
+  await withWorker({ connectionString, worker: true, log }, (world) => runEverything(world, 'žluť'));
+  expect(logged.join('\n')).toContain(POLLING);
 });

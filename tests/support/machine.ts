@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, realpath, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { copyFiles } from './checkout.ts';
@@ -15,6 +15,8 @@ export interface Machine {
   /** Its whole environment, but for HOME, PATH and TMPDIR. */
   env?: Record<string, string>;
   umask?: string;
+  /** Whose number this is has no name, as in a container; for tests that run as root. */
+  uid?: number;
   /** Without the program `ps`. */
   withoutPs?: boolean;
 }
@@ -38,18 +40,20 @@ export class MachineProject {
     await mkdir(folder);
     await copyFiles(folder);
     for (const name of ['home', 'temporary']) await mkdir(join(base, name));
-    if (user) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder, join(base, 'temporary')]);
+    if (user) execFileSync('chown', ['-R', `${user.uid}:${user.gid}`, folder]);
+    await chmod(join(base, 'temporary'), 0o1777);
     await chmod(join(base, 'home'), 0o555);
     linkOrCopy(join(PROJECT, 'node_modules'), folder);
     return new MachineProject(base, folder);
   }
 
   /** Moves it to where this machine has it, as if nothing had been run there yet. */
-  async moveTo({ folder }: Machine): Promise<string> {
+  async moveTo({ folder, uid }: Machine): Promise<string> {
     for (const name of ['.postgres', '.workflow', '.swc'])
       await rm(join(this.folder, name), { recursive: true, force: true });
     const target = join(this.base, folder);
     await rename(this.folder, target);
+    if (user) await chown(target, uid ?? user.uid, user.gid);
     return (this.folder = target);
   }
 
@@ -65,7 +69,11 @@ export class MachineProject {
     const assignments = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
     const command = `umask ${machine.umask ?? '022'}; exec env -i "$@"`;
     const args = ['-c', command, 'sh', ...assignments, 'npm', 'run', script];
-    return startCommand('/bin/sh', args, { cwd: this.folder, user, env: { PATH: systemPath().join(delimiter) } });
+    return startCommand('/bin/sh', args, {
+      cwd: this.folder,
+      user: user && { ...user, uid: machine.uid ?? user.uid },
+      env: { PATH: systemPath().join(delimiter) },
+    });
   }
 
   private async binariesWithoutPs(): Promise<string> {

@@ -69,6 +69,20 @@ test.each(['#', '?', '*', '\n'])('a %j in the path is named in one line, with co
   }
 });
 
+test.runIf(process.getuid?.() === 0)('a user without a name, whom PostgreSQL refuses, is told so', async () => {
+  const machine = { folder: 'container', uid: 54321 };
+  const folder = await project.moveTo(machine);
+  const { exitCode, stderr } = await run(await project.start(machine, 'example:postgres-world'));
+  expect({ exitCode, lines: stderr.trim().split('\n') }).toEqual({
+    exitCode: 1,
+    lines: [
+      `PostgreSQL cannot make its data in ${join(folder, '.postgres/data.unfinished')}:`,
+      '  initdb: could not look up effective user ID 54321: user does not exist',
+      '  Mend that, or set WORKFLOW_POSTGRES_URL to a server of your own.',
+    ],
+  });
+});
+
 /** Made from its source, if the machine has that; else it is a locale that is set and not installed, as is common. */
 function compileLocale(name: string): Record<string, string> {
   const [language = '', encoding = ''] = name.split('.');

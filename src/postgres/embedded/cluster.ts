@@ -38,9 +38,24 @@ async function initialize(location: ServerLocation, folder: string, password: st
         ...serverProcess(location),
       }),
     );
+  } catch (error) {
+    throw explainInitdb(error, folder);
   } finally {
     await rm(handedOver);
   }
+}
+
+/** What it says itself, for example that its user has no name, as in a container that was given a number. */
+function explainInitdb(error: unknown, folder: string): unknown {
+  const said = (error as { stderr?: string }).stderr
+    ?.split('\n')
+    .filter((line) => line && !line.startsWith('initdb: removing'));
+  if (!said?.length) return error;
+  return new ConfigError(
+    `PostgreSQL cannot make its data in ${folder}:\n${said.map((line) => `  ${line}\n`).join('')}` +
+      '  Mend that, or set WORKFLOW_POSTGRES_URL to a server of your own.',
+    { cause: error },
+  );
 }
 
 /** How a program of the server is started: with nothing of our environment that could decide about it. */
